@@ -1,0 +1,74 @@
+"""What a data set is made of: a Clip, and a Split of clips into sides."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Literal
+
+Side = Literal["train", "validation", "test"]
+SIDES: tuple[Side, ...] = ("train", "validation", "test")
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """One video file with what is known about it.
+
+    `label` is None for "no known action". `group` names the unit that must not be divided over
+    two sides of a split (one source video, such as "Archery/g08"). `stem` is the clip's name
+    without folder and suffix, spelled as in the lists where there are lists.
+    """
+
+    path: Path
+    label: str | None
+    group: str
+    stem: str
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Which clips train, validate and test.
+
+    `labels` are in the order of the data set's own class list. `listed` says how many clips of
+    these labels the lists name on each side, `missing` which of them were not found on disk
+    (stems); for data sets without lists `listed` is what was found. `absent_labels` are classes of
+    the lists of which no clip is at hand. `leaking` is True for a random split: clips of one
+    source may stand on two sides, so figures measured on it are "not comparable". `notes` are
+    sentences that a report should repeat, such as how groups were guessed.
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    train: tuple[Clip, ...]
+    validation: tuple[Clip, ...]
+    test: tuple[Clip, ...]
+    listed: Mapping[str, int]
+    missing: Mapping[str, tuple[str, ...]] = field(
+        default_factory=lambda: MappingProxyType({}), repr=False
+    )
+    leaking: bool = False
+    absent_labels: tuple[str, ...] = field(default=(), repr=False)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def sides(self) -> dict[Side, tuple[Clip, ...]]:
+        """The three sides by name, empty ones too."""
+        return {"train": self.train, "validation": self.validation, "test": self.test}
+
+    @property
+    def clips(self) -> tuple[Clip, ...]:
+        """All clips: train, then validation, then test."""
+        return self.train + self.validation + self.test
+
+
+def fingerprint(clips: Iterable[Clip]) -> str:
+    """SHA-256 (64 hex digits) over the sorted stems with their labels.
+
+    Order, folder and container do not matter, so the same list of clips has the same fingerprint
+    on every machine. It says nothing about the bytes of the files.
+    """
+    rows = sorted(f"{clip.stem}\t{'' if clip.label is None else clip.label}" for clip in clips)
+    return hashlib.sha256("\n".join(rows).encode()).hexdigest()

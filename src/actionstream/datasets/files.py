@@ -1,0 +1,50 @@
+"""Finding video files in folders of classes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from actionstream.errors import DatasetError
+
+# Containers in which the data sets are published or to which people transcode them.
+VIDEO_SUFFIXES = frozenset(
+    [
+        *(".avi", ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".gif", ".ts", ".mts"),
+        *(".mpg", ".mpeg", ".wmv", ".flv", ".ogv", ".3gp"),
+    ]
+)
+
+
+def is_video(path: Path) -> bool:
+    """Whether the name ends like a video file and is not hidden (a Mac leaves `._x.avi`)."""
+    return path.suffix.lower() in VIDEO_SUFFIXES and not path.name.startswith(".")
+
+
+def subfolders(root: Path) -> list[Path]:
+    """The visible folders directly in `root`, sorted by name.
+
+    Raises:
+        DatasetError: `root` is not a folder that can be listed.
+    """
+    return [path for path in _listed(root) if path.is_dir() and not path.name.startswith(".")]
+
+
+def videos_in(folder: Path) -> list[Path]:
+    """The video files directly in `folder`, sorted by name."""
+    return [path for path in _listed(folder) if is_video(path) and path.is_file()]
+
+
+def index_by_stem(paths: Iterable[Path]) -> dict[str, list[Path]]:
+    """The files of every stem, the stem in lower case: two files share one in `x.avi`, `x.mp4`."""
+    index: dict[str, list[Path]] = {}
+    for path in paths:
+        index.setdefault(path.stem.casefold(), []).append(path)
+    return index
+
+
+def _listed(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except OSError as error:
+        raise DatasetError(f"{folder}: not a folder that can be read ({error.strerror})") from error
