@@ -1,0 +1,238 @@
+"""The values that travel: Frame, Candidate, Reading, Segment, Answer.
+
+All are frozen. Times are seconds, pictures are RGB uint8 [H, W, 3]; a picture never travels
+without its time. Probabilities are float32 [K] in the order of the labels.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from actionstream.errors import FrameError, VideoError, VideoErrorKind
+
+Pixels = NDArray[np.uint8]
+Probabilities = NDArray[np.float32]
+Status = Literal["ready", "warming_up"]
+
+
+def check_pixels(pixels: object) -> Pixels:
+    """Return `pixels` if it is a uint8 array of shape [H, W, 3], H and W at least 1.
+
+    Raises:
+        FrameError: anything else.
+    """
+    if not isinstance(pixels, np.ndarray):
+        raise FrameError(
+            f"a frame is a NumPy array of shape [H, W, 3], got {type(pixels).__name__}"
+        )
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.size == 0:
+        raise FrameError(
+            "a frame is RGB, uint8, of shape [H, W, 3] with H and W at least 1, "
+            f"got {pixels.dtype} {list(pixels.shape)}"
+        )
+    return pixels
+
+
+def check_time(time_seconds: object) -> float:
+    """Return the time as a float; FrameError if it is not a finite number."""
+    try:
+        value = float(time_seconds)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        raise FrameError(f"a frame's time is a number of seconds, got {time_seconds!r}") from None
+    if not math.isfinite(value):
+        raise FrameError(f"a frame's time is a finite number of seconds, got {time_seconds!r}")
+    return value
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """One picture and its moment: RGB uint8 [H, W, 3] and seconds since the stream's first frame.
+
+    Raises:
+        FrameError: at birth, when the picture or the time is of the wrong kind.
+    """
+
+    pixels: Pixels
+    time_seconds: float
+
+    def __post_init__(self) -> None:
+        check_pixels(self.pixels)
+        check_time(self.time_seconds)
+
+    @property
+    def height(self) -> int:
+        return int(self.pixels.shape[0])
+
+    @property
+    def width(self) -> int:
+        return int(self.pixels.shape[1])
+
+    def __repr__(self) -> str:
+        return f"Frame({self.width}x{self.height}, time_seconds={self.time_seconds:.3f})"
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A label and the confidence in it, 0 to 1."""
+
+    label: str
+    confidence: float
+
+
+def best(labels: tuple[str, ...], probabilities: Probabilities, count: int) -> list[Candidate]:
+    """The `count` most probable labels, best first; ties in the order of the labels."""
+    if count < 0:
+        raise ValueError(f"count must be 0 or more, got {count}")
+    order = np.argsort(-probabilities, kind="stable")[:count]
+    return [Candidate(labels[i], float(probabilities[i])) for i in order]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reading:
+    """What the network says at one moment of a stream.
+
+    `label`, `confidence`, `known`, `known_score` and `top` are raw: this reading alone.
+    `shown` and `shown_confidence` are smoothed over time, for people to read.
+    While `status` is "warming_up" there is no answer yet: `label` and `shown` are None, the
+    confidences 0 and `top` is empty; `looks_seen` says how far the warming up has come.
+    """
+
+    status: Status
+    time_seconds: float
+    looks_seen: int
+    labels: tuple[str, ...] = field(repr=False)
+    probabilities: Probabilities | None = field(default=None, repr=False)
+    known: bool = False
+    known_score: float = 0.0
+    shown: str | None = None
+    shown_confidence: float = 0.0
+    age_seconds: float = 0.0
+
+    @property
+    def label(self) -> str | None:
+        """The best candidate's label, None when it is "no known action"."""
+        return self.top(1)[0].label if self.known and self.probabilities is not None else None
+
+    @property
+    def confidence(self) -> float:
+        """The best candidate's probability, known or not."""
+        return 0.0 if self.probabilities is None else float(self.probabilities.max())
+
+    def top(self, count: int = 3) -> list[Candidate]:
+        """The `count` best candidates, best first."""
+        return [] if self.probabilities is None else best(self.labels, self.probabilities, count)
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A stretch of time with one shown label; None is "no known action" (confidence None too)."""
+
+    start_seconds: float
+    end_seconds: float
+    label: str | None
+    confidence: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class VideoFacts:
+    """What a file turned out to be. Sizes in pixels as shown (rotation applied)."""
+
+    duration_seconds: float
+    frame_rate: float
+    width: int
+    height: int
+    frames_read: int
+    frames_encoded: int
+    corrupt_packets: int
+    truncated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Wall-clock seconds: the whole call, decoding (with colour conversion), the encoder."""
+
+    total_seconds: float
+    decode_seconds: float
+    encode_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a source has no answer."""
+
+    kind: VideoErrorKind
+    message: str
+
+    @classmethod
+    def of(cls, error: VideoError) -> Failure:
+        return cls(error.kind, str(error))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answer:
+    """What happens in a file or in a whole stream.
+
+    `label` is None and `known` False for "no known action"; `confidence` is that of the best
+    candidate either way. `probabilities` [K] are the calibrated mean over all readings.
+    A source that could not be read has `error` set and nothing else.
+    """
+
+    source: str
+    labels: tuple[str, ...] = field(repr=False)
+    probabilities: Probabilities | None = field(default=None, repr=False)
+    known: bool = False
+    known_score: float = 0.0
+    segments: tuple[Segment, ...] = ()
+    readings: tuple[Reading, ...] = field(default=(), repr=False)
+    video: VideoFacts | None = None
+    timing: Timing | None = None
+    model: Mapping[str, str] | None = None
+    error: Failure | None = None
+
+    @property
+    def label(self) -> str | None:
+        """The best candidate's label, None when it is "no known action"."""
+        return self.top(1)[0].label if self.known and self.probabilities is not None else None
+
+    @property
+    def confidence(self) -> float:
+        """The best candidate's probability, known or not."""
+        return 0.0 if self.probabilities is None else float(self.probabilities.max())
+
+    def top(self, count: int = 3) -> list[Candidate]:
+        """The `count` best candidates, best first."""
+        return [] if self.probabilities is None else best(self.labels, self.probabilities, count)
+
+    def to_dict(self, *, top: int = 3) -> dict[str, Any]:
+        """The answer as the object that `actionstream predict --json` prints."""
+        if self.error is not None:
+            error = {"kind": self.error.kind, "message": self.error.message}
+            return {"source": self.source, "status": "error", "error": error}
+        return {
+            "source": self.source,
+            "status": "ok",
+            "label": self.label,
+            "confidence": self.confidence,
+            "known": self.known,
+            "known_score": self.known_score,
+            "top": [_fields(candidate) for candidate in self.top(top)],
+            "segments": [_fields(segment) for segment in self.segments],
+            "video": None if self.video is None else _fields(self.video),
+            "timing": None if self.timing is None else _fields(self.timing),
+            "model": None if self.model is None else dict(self.model),
+        }
+
+    def to_json(self, *, top: int = 3) -> str:
+        """`to_dict` as one line of JSON, floats unrounded."""
+        return json.dumps(self.to_dict(top=top), ensure_ascii=False, allow_nan=False)
+
+
+def _fields(value: Candidate | Segment | VideoFacts | Timing) -> dict[str, Any]:
+    return {name: getattr(value, name) for name in value.__slots__}

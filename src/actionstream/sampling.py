@@ -1,0 +1,124 @@
+"""Which moments of a stream are looked at: one rule for files, live streams and training.
+
+With a spacing of s seconds and the first frame at t0, tick k stands at t0 + k*s. A frame is due
+when it has reached the first unfilled tick; its look then fills that tick and every later one
+that it has passed. Here s = 0.2, frames every 0.08 s, and a hole in the stream::
+
+    frames  x . . x . x . . x . . . . . . . x . x      x = due: looked at    . = not due: free
+    ticks   0    1    2    3    4    5    6    7
+    filled  0    1    2    3              4-6  7
+
+Frames carry their time in seconds, so the camera's rate does not matter. The rule as a value:
+a `Clock` is where a stream stands; its functions return new clocks and change nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Literal
+
+WINDOW = 16
+"""Looks that the head reads at once."""
+
+TOLERANCE_SECONDS = 0.001
+"""A frame this much early still counts for its tick: times in files are rounded to 1 ms."""
+
+Moment = Literal["repeated", "afresh", "due", "not_due"]
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingRule:
+    """The card's numbers: seconds between looks, and the gap after which a stream starts afresh."""
+
+    spacing_seconds: float
+    reset_after_seconds: float
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.spacing_seconds) and self.spacing_seconds > 0):
+            raise ValueError(f"spacing_seconds must be above 0, got {self.spacing_seconds}")
+        longest = (WINDOW - 1) * self.spacing_seconds
+        if not 0 < self.reset_after_seconds <= longest + 1e-9:
+            raise ValueError(
+                f"reset_after_seconds must be above 0 and at most {WINDOW - 1} spacings "
+                f"({longest:g}), got {self.reset_after_seconds}"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """Where a stream stands. A fresh one has seen nothing.
+
+    start_seconds:      t0, the time of the first frame; None before it.
+    next_tick:          the first unfilled tick.
+    last_frame_seconds: time of the newest frame seen, due or not.
+    last_look_seconds:  time of the newest look that entered the ring.
+    """
+
+    start_seconds: float | None = None
+    next_tick: int = 0
+    last_frame_seconds: float | None = None
+    last_look_seconds: float | None = None
+
+
+def judge(clock: Clock, time_seconds: float, rule: SamplingRule) -> Moment:
+    """What a frame at this time is to a stream that stands at `clock`.
+
+    "repeated": same time as the previous frame, ignored. "afresh": time ran backwards or the gap
+    is too long, the stream starts anew with this frame, which is due. "due": looked at.
+    "not_due": costs nothing. The gap is counted from the newest look, so that frames which are
+    not due change nothing, not even whether a gap is one.
+    """
+    if clock.start_seconds is None:
+        return "due"
+    if time_seconds == clock.last_frame_seconds:
+        return "repeated"
+    if clock.last_frame_seconds is not None and time_seconds < clock.last_frame_seconds:
+        return "afresh"
+    since = clock.start_seconds if clock.last_look_seconds is None else clock.last_look_seconds
+    if time_seconds - since > rule.reset_after_seconds + TOLERANCE_SECONDS:
+        return "afresh"
+    tick_seconds = clock.start_seconds + clock.next_tick * rule.spacing_seconds
+    return "due" if time_seconds >= tick_seconds - TOLERANCE_SECONDS else "not_due"
+
+
+def see(clock: Clock, time_seconds: float) -> Clock:
+    """The clock after a frame was seen, whether or not a look came of it."""
+    start = time_seconds if clock.start_seconds is None else clock.start_seconds
+    return replace(clock, start_seconds=start, last_frame_seconds=time_seconds)
+
+
+def fill(clock: Clock, time_seconds: float, rule: SamplingRule) -> tuple[Clock, int]:
+    """The clock after the look at this time entered the ring, and how many ticks it filled.
+
+    The due tick advances here and not when the frame was seen: a look that a busy worker drops
+    is a missed tick, filled by the next look.
+    """
+    if clock.start_seconds is None:
+        raise ValueError("a look cannot enter a stream that has seen no frame")
+    passed = (time_seconds - clock.start_seconds + TOLERANCE_SECONDS) / rule.spacing_seconds
+    last = max(math.floor(passed), clock.next_tick)
+    filled = last + 1 - clock.next_tick
+    return replace(clock, next_tick=last + 1, last_look_seconds=time_seconds), filled
+
+
+def due_times(
+    times_seconds: list[float], rule: SamplingRule, *, offset_seconds: float = 0.0
+) -> list[int]:
+    """Indices of the frames that are looked at when a file with these times is streamed.
+
+    `offset_seconds` starts the stream that much later, at the first frame not before it: another
+    phase of the ticks (used for training views).
+    """
+    clock, chosen = Clock(), []
+    for index, time_seconds in enumerate(times_seconds):
+        if time_seconds < offset_seconds:
+            continue
+        moment = judge(clock, time_seconds, rule)
+        if moment == "repeated":
+            continue
+        clock = see(Clock() if moment == "afresh" else clock, time_seconds)
+        if moment != "not_due":
+            clock, _ = fill(clock, time_seconds, rule)
+            chosen.append(index)
+    return chosen
