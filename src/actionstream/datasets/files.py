@@ -35,6 +35,11 @@ def videos_in(folder: Path) -> list[Path]:
     return [path for path in _listed(folder) if is_video(path) and path.is_file()]
 
 
+def class_videos(folder: Path) -> list[Path]:
+    """The video files of all class folders in `folder`, sorted."""
+    return [path for inner in subfolders(folder) for path in videos_in(inner)]
+
+
 def index_by_stem(paths: Iterable[Path]) -> dict[str, list[Path]]:
     """The files of every stem, the stem in lower case: two files share one in `x.avi`, `x.mp4`."""
     index: dict[str, list[Path]] = {}

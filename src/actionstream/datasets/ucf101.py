@@ -7,31 +7,23 @@ stem, whatever the case, and labels are spelled as in classInd.txt.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from actionstream.datasets.clips import Clip, Side, Split
-from actionstream.datasets.files import index_by_stem, subfolders, videos_in
+from actionstream.datasets.clips import Side, Split
+from actionstream.datasets.files import class_videos, index_by_stem
 from actionstream.datasets.groups import ucf101_group
 from actionstream.datasets.lists import line_error, read_lines
+from actionstream.datasets.matching import ListedClip, split_from_lists
 from actionstream.errors import DatasetError
 
 SplitNumber = Literal[1, 2, 3]
 SPLITS: tuple[SplitNumber, ...] = (1, 2, 3)
 CLIPS_FOLDER = "UCF-101"
 LISTS_FOLDER = "ucfTrainTestlist"
-
-
-@dataclass(frozen=True, slots=True)
-class ListedClip:
-    """One line of an official list: stem as spelled there, label as in classInd, group."""
-
-    stem: str
-    label: str
-    group: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,56 +145,12 @@ def load_ucf101(
     """
     clips_folder = find_clips_folder(Path(root))
     official = read_official_lists(find_lists(Path(root)) if lists is None else Path(lists))
-    files = index_by_stem(class_videos(clips_folder))
-    sides = official.sides(split)
-    chosen = choose_labels(official.labels, labels)
-    found = [c.label for side in sides.values() for c in side if c.stem.casefold() in files]
-    present = tuple(label for label in chosen if label in set(found))
-    _require(clips_folder, present, chosen if labels is not None else ())
     return split_from_lists(
         f"UCF101 split {split}",
-        sides,
-        files,
-        labels=present,
-        absent=tuple(label for label in chosen if label not in present),
-    )
-
-
-def split_from_lists(
-    name: str,
-    sides: Mapping[Side, Sequence[ListedClip]],
-    files: Mapping[str, Sequence[Path]],
-    *,
-    labels: tuple[str, ...],
-    absent: tuple[str, ...] = (),
-) -> Split:
-    """Match listed clips of `labels` with `files` (by lower-case stem); one file for each stem.
-
-    Raises:
-        DatasetError: two files have one listed stem.
-    """
-    wanted = set(labels)
-    listed = {side: [c for c in clips if c.label in wanted] for side, clips in sides.items()}
-    found = {
-        side: tuple(
-            Clip(_only(files[c.stem.casefold()]), c.label, c.group, c.stem)
-            for c in clips
-            if c.stem.casefold() in files
-        )
-        for side, clips in listed.items()
-    }
-    return Split(
-        name=name,
-        labels=labels,
-        train=found.get("train", ()),
-        validation=found.get("validation", ()),
-        test=found.get("test", ()),
-        listed={side: len(clips) for side, clips in listed.items()},
-        missing={
-            side: tuple(c.stem for c in clips if c.stem.casefold() not in files)
-            for side, clips in listed.items()
-        },
-        absent_labels=absent,
+        official.sides(split),
+        index_by_stem(class_videos(clips_folder)),
+        known=official.labels,
+        wanted=labels,
     )
 
 
@@ -226,43 +174,3 @@ def find_lists(root: Path) -> Path:
         f"{root}: no official lists in {places[0]} or {places[1]}; unpack "
         "UCF101TrainTestSplits-RecognitionTask.zip there or say where they are"
     )
-
-
-def class_videos(folder: Path) -> list[Path]:
-    """The video files of all class folders in `folder`, sorted."""
-    return [path for inner in subfolders(folder) for path in videos_in(inner)]
-
-
-def choose_labels(known: Sequence[str], wanted: Iterable[str] | None) -> tuple[str, ...]:
-    """`wanted` in the order and spelling of `known`, whatever its case; all if None.
-
-    Raises:
-        DatasetError: naming the labels that are not known.
-    """
-    if wanted is None:
-        return tuple(known)
-    wanted = list(wanted)
-    names = {label.casefold() for label in wanted}
-    unknown = [label for label in wanted if label.casefold() not in {k.casefold() for k in known}]
-    if unknown:
-        raise DatasetError(f"no such class: {', '.join(map(repr, unknown))}")
-    return tuple(label for label in known if label.casefold() in names)
-
-
-def _only(paths: Sequence[Path]) -> Path:
-    if len(paths) > 1:
-        raise DatasetError(
-            f"one clip in {len(paths)} files: {', '.join(str(path) for path in paths[:3])}; "
-            "keep one of them"
-        )
-    return paths[0]
-
-
-def _require(folder: Path, present: Sequence[str], asked: Sequence[str]) -> None:
-    if not present:
-        raise DatasetError(
-            f"{folder}: holds no clip of the lists; expected Class/v_Class_g01_c01.avi"
-        )
-    lacking = [label for label in asked if label not in present]
-    if lacking:
-        raise DatasetError(f"{folder}: holds no clip of {', '.join(lacking)}")
