@@ -1,0 +1,184 @@
+"""From FFmpeg's frame to RGB as a person would see it: upright, square pixels, one moment.
+
+Alpha is dropped, not blended (FFmpeg paints the transparent parts of a GIF white). HDR keeps its
+numbers: no tone mapping, so such pictures look flat.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Literal, cast
+
+import av
+import av.filter
+import numpy as np
+from av.sidedata.sidedata import Type as SideDataType
+from av.video.frame import VideoFrame
+from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from av.sidedata.sidedata import SideDataContainer
+
+Pixels = NDArray[np.uint8]
+QuarterTurn = Literal[0, 90, 180, 270]
+
+HD_HEIGHT = 720  # untagged video from this height on is BT.709, below BT.601, as players assume
+MAX_PIXEL_STRETCH = 4  # a pixel shape beyond 1:4 is a damaged header, not a lens
+SQUARE_ENOUGH = 0.02  # pixels this near to square are left alone: no scaling
+
+# AVColorSpace numbers that swscale has coefficients for: RGB, 709, FCC, 470BG, 170M, 240M, 2020.
+_KNOWN_COLORSPACES = frozenset((0, 1, 4, 5, 6, 7, 9))
+
+
+@dataclass(frozen=True, slots=True)
+class Orientation:
+    """How a stored picture becomes upright: transpose first, then mirror columns and rows."""
+
+    transpose: bool = False
+    flip_columns: bool = False
+    flip_rows: bool = False
+
+    @classmethod
+    def of(cls, frame: VideoFrame) -> Orientation:
+        """Of the frame's display matrix, rounded to quarter turns; upright without one."""
+        side_data = cast("SideDataContainer", frame.side_data)  # PyAV's hint knows one key only
+        if SideDataType.DISPLAYMATRIX not in side_data:
+            return cls()
+        matrix = np.frombuffer(bytes(side_data[SideDataType.DISPLAYMATRIX]), np.int32)
+        # A stored point (x, y) is shown at (a x + c y, b x + d y).
+        a, b, c, d = (int(matrix[i]) for i in (0, 1, 3, 4))
+        if abs(a) + abs(d) >= abs(b) + abs(c):
+            return cls(False, a < 0, d < 0)
+        return cls(True, c < 0, b < 0)
+
+    @property
+    def rotation_degrees(self) -> QuarterTurn:
+        """The clockwise turn; of a mirrored picture, the turn that comes before the mirroring."""
+        if not self.transpose:
+            return 180 if self.flip_rows else 0
+        return 270 if self.flip_rows else 90
+
+    @property
+    def mirrored(self) -> bool:
+        """Whether columns are mirrored after the turn (selfies of some phones)."""
+        upright = Orientation.turned(self.rotation_degrees)
+        return self.flip_columns != upright.flip_columns
+
+    @classmethod
+    def turned(cls, degrees: QuarterTurn) -> Orientation:
+        """The orientation of a clockwise turn without mirroring."""
+        return cls(degrees in (90, 270), degrees in (90, 180), degrees in (180, 270))
+
+    def apply(self, pixels: Pixels) -> Pixels:
+        """Turn a picture [H, W, 3]; the result is contiguous."""
+        if self.transpose:
+            pixels = pixels.transpose(1, 0, 2)
+        if self.flip_columns:
+            pixels = pixels[:, ::-1]
+        if self.flip_rows:
+            pixels = pixels[::-1]
+        return np.ascontiguousarray(pixels)
+
+
+def shown_width(width: int, pixel_shape: Fraction | None) -> int:
+    """The width in square pixels of a row of `width` pixels of that shape (width : height)."""
+    if not pixel_shape or not 1 / MAX_PIXEL_STRETCH <= pixel_shape <= MAX_PIXEL_STRETCH:
+        return width
+    if abs(pixel_shape - 1) <= SQUARE_ENOUGH:
+        return width
+    return max(1, round(width * pixel_shape))
+
+
+class Converter:
+    """Turns frames of one stream into RGB. Keeps FFmpeg's contexts between frames.
+
+    Not for several threads at once.
+    """
+
+    def __init__(self, pixel_shape: Fraction | None = None) -> None:
+        self._pixel_shape = pixel_shape
+        self._reformatter = VideoReformatter()
+        self._field: _TopField | None = None
+
+    def to_rgb(self, frame: VideoFrame) -> Pixels:
+        """The frame as contiguous uint8 [H, W, 3], upright."""
+        height = frame.height
+        if frame.interlaced_frame and height > 1:
+            frame = self._top_field(frame)
+        rgb = self._reformatter.reformat(
+            frame,
+            width=shown_width(frame.width, self._pixel_shape),
+            height=height,
+            format="rgb24",
+            src_colorspace=_assumed_colorspace(frame, height),
+            dst_color_range=ColorRange.JPEG,
+            threads=1,  # swscale's own threads cost more than they gain beside a busy decoder
+        )
+        pixels: Pixels = np.asarray(rgb.to_ndarray(), dtype=np.uint8)
+        return Orientation.of(frame).apply(pixels)
+
+    def _top_field(self, frame: VideoFrame) -> VideoFrame:
+        """Half of the lines, taken at one moment; the colour conversion stretches them again.
+
+        The two fields of an interlaced frame are two moments. yadif and its like need the
+        neighbours of a frame, that is work on frames that nobody looks at; the half height that
+        is left is still more than an encoder sees.
+        """
+        if self._field is None or not self._field.fits(frame):
+            self._field = _TopField(frame)
+        return self._field.of(frame)
+
+
+class _TopField:
+    """FFmpeg's `field` filter for frames of one size and format (it moves no pixels)."""
+
+    def __init__(self, frame: VideoFrame) -> None:
+        self._key = (frame.width, frame.height, frame.format.name)
+        self._graph = av.filter.Graph()
+        self._graph.link_nodes(
+            self._graph.add_buffer(
+                width=frame.width,
+                height=frame.height,
+                format=frame.format,
+                time_base=frame.time_base or Fraction(1, 90000),
+            ),
+            self._graph.add("field", "type=top"),
+            self._graph.add("buffersink"),
+        ).configure()
+
+    def fits(self, frame: VideoFrame) -> bool:
+        return self._key == (frame.width, frame.height, frame.format.name)
+
+    def of(self, frame: VideoFrame) -> VideoFrame:
+        self._graph.vpush(frame)
+        return self._graph.vpull()
+
+
+def _assumed_colorspace(frame: VideoFrame, height: int) -> int | None:
+    """None where the frame says how its colours were coded and swscale knows it."""
+    if frame.colorspace in _KNOWN_COLORSPACES:
+        return None
+    return int(Colorspace.ITU709 if height >= HD_HEIGHT else Colorspace.ITU601)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DecodedFrame:
+    """A decoded picture and its moment; it costs no colour conversion until `to_rgb`.
+
+    `time_seconds` counts from the stream's first frame.
+    """
+
+    time_seconds: float
+    duration_seconds: float
+    _frame: VideoFrame
+    _converter: Converter
+
+    def to_rgb(self) -> Pixels:
+        """RGB uint8 [H, W, 3], contiguous, upright, without comb lines, in square pixels."""
+        return self._converter.to_rgb(self._frame)
+
+    def __repr__(self) -> str:
+        size = f"{self._frame.width}x{self._frame.height}"
+        return f"DecodedFrame({size} stored, time_seconds={self.time_seconds:.3f})"
