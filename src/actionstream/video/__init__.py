@@ -1,8 +1,21 @@
 """Video in and out. PyAV is used here and nowhere else."""
 
+from actionstream.video.formats import VIDEO_EXTENSIONS, find_videos
 from actionstream.video.limits import DEFAULT_LIMITS, Limits
 from actionstream.video.picture import DecodedFrame
 from actionstream.video.probe import VideoProbe, probe
 from actionstream.video.reader import VideoReader
+from actionstream.video.webrtc import from_webrtc, to_webrtc
 
-__all__ = ["DEFAULT_LIMITS", "DecodedFrame", "Limits", "VideoProbe", "VideoReader", "probe"]
+__all__ = [
+    "DEFAULT_LIMITS",
+    "VIDEO_EXTENSIONS",
+    "DecodedFrame",
+    "Limits",
+    "VideoProbe",
+    "VideoReader",
+    "find_videos",
+    "from_webrtc",
+    "probe",
+    "to_webrtc",
+]

@@ -16,12 +16,13 @@ import numpy as np
 from av.sidedata.sidedata import Type as SideDataType
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
-from numpy.typing import NDArray
+
+from actionstream.frames import Pixels
 
 if TYPE_CHECKING:
     from av.sidedata.sidedata import SideDataContainer
 
-Pixels = NDArray[np.uint8]
+
 QuarterTurn = Literal[0, 90, 180, 270]
 
 HD_HEIGHT = 720  # untagged video from this height on is BT.709, below BT.601, as players assume

@@ -1,0 +1,27 @@
+"""Frames of a WebRTC connection to pictures and back; their timing stays untouched."""
+
+from __future__ import annotations
+
+import numpy as np
+from av.video.frame import VideoFrame
+
+from actionstream.frames import Pixels, check_pixels
+from actionstream.video.picture import Converter
+
+
+def from_webrtc(frame: VideoFrame) -> Pixels:
+    """The picture of a frame: RGB uint8 [H, W, 3], contiguous."""
+    return Converter().to_rgb(frame)
+
+
+def to_webrtc(rgb: Pixels, like: VideoFrame) -> VideoFrame:
+    """A frame with the picture `rgb` [H, W, 3] uint8 and the pts and time base of `like`.
+
+    Raises:
+        FrameError: `rgb` is no such picture.
+    """
+    frame = VideoFrame.from_ndarray(np.ascontiguousarray(check_pixels(rgb)), format="rgb24")
+    frame.pts = like.pts
+    if like.time_base is not None:
+        frame.time_base = like.time_base
+    return frame
