@@ -1,0 +1,1 @@
+"""Engines run a bundle's two networks: encode(images) and read(features)."""

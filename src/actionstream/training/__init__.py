@@ -1,0 +1,1 @@
+"""Training: from clips to a bundle. Needs the extra `train`."""

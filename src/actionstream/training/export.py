@@ -1,0 +1,98 @@
+"""From PyTorch to a bundle: ONNX graphs, weights, card.
+
+The exporter is torch's dynamo one: its graphs are smaller and faster than the TorchScript
+exporter's (Lite0 on one core 5.1 ms a look against 6.5, which leaves its padding arithmetic in).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import onnx
+import torch
+from torch import Tensor, nn
+
+from actionstream.networks.encoders import Encoder
+
+OPSET = 18
+EXAMPLE_BATCH = 2
+"""A batch of 1 would be baked into the graph, whatever dynamic_shapes says."""
+
+_log = logging.getLogger(__name__)
+
+
+def export_encoder(encoder: Encoder, path: Path) -> None:
+    """Write `encoder.onnx`: images uint8 [N, S, S, 3] to features float32 [N, D], any N."""
+    size = encoder.input_size
+    generator = torch.Generator().manual_seed(0)
+    shape = (EXAMPLE_BATCH, size, size, 3)
+    images = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
+    _export(encoder, images, path, {"images": "N"}, ("features",))
+
+
+def _export(
+    module: nn.Module,
+    example: Tensor,
+    path: Path,
+    inputs: Mapping[str, str],
+    outputs: tuple[str, ...],
+) -> None:
+    """Trace in evaluation mode and write one self-contained file."""
+    ((_, batch_name),) = inputs.items()
+    was_training = module.training
+    module.eval()
+    try:
+        with _quiet(), torch.no_grad():
+            program = torch.onnx.export(
+                module,
+                (example,),
+                input_names=list(inputs),
+                output_names=list(outputs),
+                opset_version=OPSET,
+                dynamic_shapes=({0: torch.export.Dim(batch_name)},),
+                dynamo=True,
+                external_data=False,
+                verbose=False,
+            )
+    finally:
+        module.train(was_training)
+    assert program is not None
+    model = program.model_proto
+    _forget_the_machine(model)
+    onnx.checker.check_model(model, full_check=True)
+    path.write_bytes(model.SerializeToString(deterministic=True))
+
+
+def _forget_the_machine(model: onnx.ModelProto) -> None:
+    """Drop stack traces and source paths that the exporter leaves in every node."""
+    graph = model.graph
+    del model.metadata_props[:]
+    model.doc_string = ""
+    for part in (graph, *graph.node, *graph.initializer, *graph.value_info):
+        del part.metadata_props[:]
+        part.doc_string = ""
+    for value in (*graph.input, *graph.output):
+        del value.metadata_props[:]
+        value.doc_string = ""
+    del graph.value_info[:]
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the exporter's chatter (prints, warnings, its loggers) off the terminal."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
