@@ -1,18 +1,78 @@
 """Data sets as splits of clips that do not leak."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, get_args
+
 from actionstream.datasets.clips import SIDES, Clip, Side, Split, fingerprint
+from actionstream.datasets.csv_list import load_csv
+from actionstream.datasets.folder import Grouping, load_folder
 from actionstream.datasets.groups import carve_folds, carve_validation, random_split
+from actionstream.datasets.hmdb51 import load_hmdb51
+from actionstream.datasets.kaggle import load_kaggle
+from actionstream.datasets.labelled import load_labelled, load_others
+from actionstream.datasets.leak import Duplicate, check_leaks, join_groups
 from actionstream.datasets.ucf101 import UCF101_LABELS, load_ucf101
+from actionstream.errors import DatasetError
+
+Layout = Literal["ucf101", "kaggle", "hmdb51", "csv", "folder"]
+LAYOUTS: tuple[Layout, ...] = get_args(Layout)
 
 __all__ = [
+    "LAYOUTS",
     "SIDES",
     "UCF101_LABELS",
     "Clip",
+    "Duplicate",
+    "Grouping",
+    "Layout",
     "Side",
     "Split",
     "carve_folds",
     "carve_validation",
+    "check_leaks",
     "fingerprint",
+    "join_groups",
+    "load_csv",
+    "load_dataset",
+    "load_folder",
+    "load_hmdb51",
+    "load_kaggle",
+    "load_labelled",
+    "load_others",
     "load_ucf101",
     "random_split",
 ]
+
+
+def load_dataset(
+    root: str | Path,
+    layout: Layout,
+    *,
+    split: Literal[1, 2, 3] = 1,
+    lists: str | Path | None = None,
+    labels: Sequence[str] | None = None,
+    seed: int = 0,
+) -> Split:
+    """Load a data set of one of the layouts; the guard (`check_leaks`) is the caller's to run.
+
+    `split` counts for ucf101, kaggle and hmdb51; `seed` for csv and folder where these name no
+    test side. `lists` is the folder of the official lists, or the CSV file or folder.
+
+    Raises:
+        DatasetError: see the loader of the layout.
+    """
+    match layout:
+        case "ucf101":
+            return load_ucf101(root, lists=lists, split=split, labels=labels)
+        case "kaggle":
+            return load_kaggle(root, lists=lists, split=split, labels=labels)
+        case "hmdb51":
+            return load_hmdb51(root, lists=lists, split=split, labels=labels)
+        case "csv":
+            return load_csv(root, lists=lists, labels=labels, seed=seed)
+        case "folder":
+            return load_folder(root, labels=labels, seed=seed)
+    raise DatasetError(f"layout is one of {', '.join(LAYOUTS)}, not {layout!r}")

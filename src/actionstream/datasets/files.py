@@ -6,19 +6,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from actionstream.errors import DatasetError
-
-# Containers in which the data sets are published or to which people transcode them.
-VIDEO_SUFFIXES = frozenset(
-    [
-        *(".avi", ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".gif", ".ts", ".mts"),
-        *(".mpg", ".mpeg", ".wmv", ".flv", ".ogv", ".3gp"),
-    ]
-)
+from actionstream.video import VIDEO_EXTENSIONS, find_videos
 
 
 def is_video(path: Path) -> bool:
     """Whether the name ends like a video file and is not hidden (a Mac leaves `._x.avi`)."""
-    return path.suffix.lower() in VIDEO_SUFFIXES and not path.name.startswith(".")
+    return path.suffix.lower() in VIDEO_EXTENSIONS and not path.name.startswith(".")
 
 
 def subfolders(root: Path) -> list[Path]:
@@ -40,6 +33,18 @@ def class_videos(folder: Path) -> list[Path]:
     return [path for inner in subfolders(folder) for path in videos_in(inner)]
 
 
+def videos_below(folder: Path) -> list[Path]:
+    """The video files in `folder` and in all folders below it, sorted.
+
+    Raises:
+        DatasetError: `folder` is not a folder that can be listed.
+    """
+    try:
+        return find_videos(folder)
+    except OSError as error:
+        raise _not_a_folder(folder, error) from error
+
+
 def index_by_stem(paths: Iterable[Path]) -> dict[str, list[Path]]:
     """The files of every stem, the stem in lower case: two files share one in `x.avi`, `x.mp4`."""
     index: dict[str, list[Path]] = {}
@@ -52,4 +57,8 @@ def _listed(folder: Path) -> list[Path]:
     try:
         return sorted(folder.iterdir())
     except OSError as error:
-        raise DatasetError(f"{folder}: not a folder that can be read ({error.strerror})") from error
+        raise _not_a_folder(folder, error) from error
+
+
+def _not_a_folder(folder: Path, error: OSError) -> DatasetError:
+    return DatasetError(f"{folder}: not a folder that can be read ({error.strerror})")

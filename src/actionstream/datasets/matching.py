@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from actionstream.datasets.clips import Clip, Side, Split
+from actionstream.datasets.leak import join_groups_of
 from actionstream.errors import DatasetError
 
 
@@ -30,7 +31,7 @@ def split_from_lists(
 ) -> Split:
     """Match listed clips with `files` (by lower-case stem); the order of the lists is kept.
 
-    The labels of the split are those of `known` (of `wanted`, if given) of which a clip is there.
+    Groups that turn out to be one video are joined. The labels of the split are those of `known` (of `wanted`, if given) of which a clip is there.
 
     Raises:
         DatasetError: no clip found, none of a wanted label, an unknown label, or one listed stem
@@ -39,11 +40,11 @@ def split_from_lists(
     chosen = choose_labels(known, wanted)
     found = {c.label for side in sides.values() for c in side if c.stem.casefold() in files}
     _require(name, found, chosen, asked=wanted is not None)
-    listed = {side: [c for c in clips if c.label in chosen] for side, clips in sides.items()}
-    listed = {side: [c for c in clips if c.label in found] for side, clips in listed.items()}
-    return Split(
+    labels = tuple(label for label in chosen if label in found)
+    listed = {side: [c for c in clips if c.label in labels] for side, clips in sides.items()}
+    split = Split(
         name=name,
-        labels=tuple(label for label in chosen if label in found),
+        labels=labels,
         train=_matched(listed.get("train", ()), files),
         validation=_matched(listed.get("validation", ()), files),
         test=_matched(listed.get("test", ()), files),
@@ -55,6 +56,7 @@ def split_from_lists(
         absent_labels=tuple(label for label in chosen if label not in found),
         notes=notes,
     )
+    return join_groups_of(split)
 
 
 def choose_labels(known: Sequence[str], wanted: Iterable[str] | None) -> tuple[str, ...]:

@@ -1,0 +1,142 @@
+"""Clips named by CSV files: one's own lists, or those of Kinetics.
+
+One file is either a row with `path` (relative to the folder of the CSV file, or absolute), or a row
+with `youtube_id`, `time_start`, `time_end` in seconds, for the file `<id>_<start>_<end>.mp4` with
+six digits each, as the Kinetics downloaders name it, in any folder below the root.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from actionstream.datasets.clips import Side, Split
+from actionstream.datasets.files import index_by_stem, videos_below
+from actionstream.datasets.held_out import hold_out
+from actionstream.datasets.lists import line_error, read_table
+from actionstream.datasets.matching import ListedClip, split_from_lists
+from actionstream.errors import DatasetError
+
+SIDE_NAMES: dict[str, Side] = {
+    "train": "train",
+    "training": "train",
+    "val": "validation",
+    "valid": "validation",
+    "validate": "validation",
+    "validation": "validation",
+    "test": "test",
+    "testing": "test",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One row: what is listed, on which side ("" where the lists do not say), and where it lies."""
+
+    clip: ListedClip
+    side: Side | None
+    path: Path | None
+
+
+def load_csv(
+    root: str | Path,
+    *,
+    lists: str | Path | None = None,
+    labels: Sequence[str] | None = None,
+    seed: int = 0,
+) -> Split:
+    """The clips that the CSV files name and that are on disk.
+
+    `lists` is a CSV file or a folder of them; without it, `root` is. Columns: `label`; `path` or
+    `youtube_id`, `time_start`, `time_end`; optionally `split` (train, val or test; else the name
+    of the file says it: train.csv, val.csv, test.csv) and `group` (clips of one source; else the
+    youtube_id, else each clip alone, and the notes say so). If nothing names a side, a fifth of
+    every label is held out for the test, whole groups, drawn with `seed`. The labels are in the
+    order of their names.
+
+    Raises:
+        DatasetError: no CSV file, a bad row (naming file and line), a clip listed twice, no clips.
+    """
+    root = Path(root)
+    source = root if lists is None else Path(lists)
+    rows = [row for path in _csv_files(source) for row in _read_rows(path)]
+    sides, notes = _sides(rows)
+    files = _find(rows, root if root.is_dir() else root.parent)
+    split = split_from_lists(
+        f"{source.stem if source.is_file() else source.name} (CSV)",
+        sides,
+        files,
+        known=sorted({row.clip.label for row in rows}),
+        wanted=labels,
+        notes=notes,
+    )
+    return split if any(row.side for row in rows) else hold_out(split, seed=seed)
+
+
+def _csv_files(source: Path) -> list[Path]:
+    if source.is_file():
+        return [source]
+    files = sorted(source.glob("*.csv"))
+    if not files:
+        raise DatasetError(f"{source}: holds no CSV file")
+    return files
+
+
+def _read_rows(path: Path) -> list[_Row]:
+    return [_row(path, number, cells) for number, cells in read_table(path, required=["label"])]
+
+
+def _row(path: Path, number: int, cells: dict[str, str]) -> _Row:
+    label, file = cells["label"], cells.get("path", "")
+    if not label:
+        raise line_error(path, number, "the label is empty")
+    if file:
+        stem, group = Path(file).with_suffix("").as_posix(), f"{label}/{file}"
+    elif cells.get("youtube_id"):
+        stem, group = _kinetics_stem(path, number, cells), cells["youtube_id"]
+    else:
+        raise line_error(path, number, "neither a path nor a youtube_id")
+    name = cells.get("split") or path.stem
+    side = SIDE_NAMES.get(name.casefold())
+    if cells.get("split") and side is None:
+        raise line_error(path, number, f"split is train, val or test, got {name!r}")
+    clip = ListedClip(stem, label, cells.get("group") or group)
+    return _Row(clip, side, path.parent / file if file else None)
+
+
+def _kinetics_stem(path: Path, number: int, cells: dict[str, str]) -> str:
+    try:
+        start, end = (round(float(cells.get(key, ""))) for key in ("time_start", "time_end"))
+    except ValueError:
+        raise line_error(path, number, "time_start and time_end are seconds") from None
+    return f"{cells['youtube_id']}_{start:06d}_{end:06d}"
+
+
+def _sides(rows: Sequence[_Row]) -> tuple[dict[Side, list[ListedClip]], tuple[str, ...]]:
+    """The rows by side (all train where none has a side), and what to note about the groups."""
+    without = sum(row.side is None for row in rows)
+    if 0 < without < len(rows):
+        raise DatasetError(f"{without} of {len(rows)} rows do not say whether they train or test")
+    sides: dict[Side, list[ListedClip]] = {}
+    seen = set()
+    for row in rows:
+        if row.clip.stem.casefold() in seen:
+            raise DatasetError(f"the lists name {row.clip.stem} twice")
+        seen.add(row.clip.stem.casefold())
+        sides.setdefault(row.side or "train", []).append(row.clip)
+    alone = all(
+        row.path is not None and row.clip.group.startswith(f"{row.clip.label}/") for row in rows
+    )
+    note = "the lists name no groups: every clip stands alone, clips of one source may leak"
+    return sides, (note,) if alone else ()
+
+
+def _find(rows: Sequence[_Row], root: Path) -> dict[str, list[Path]]:
+    """The files on disk by the lower-case stem of their row."""
+    named = {
+        row.clip.stem.casefold(): [row.path] for row in rows if row.path and row.path.is_file()
+    }
+    if all(row.path for row in rows):
+        return named
+    return index_by_stem(videos_below(root)) | named
