@@ -14,12 +14,12 @@ The tree (the builtin that each one also is stands in brackets)::
     │   └── VideoTimeoutError           [TimeoutError]       kind "timeout"
     ├── VideoWriteError                 [OSError]            an output file that cannot be written
     ├── FrameError                      [ValueError]         a picture or time of the wrong kind
-    ├── BundleError                     [ValueError]         lists everything that is wrong with a bundle
+    ├── BundleError                     [ValueError]         lists all that is wrong with a bundle
     ├── EngineError                     [RuntimeError]       an engine or device that cannot be used
     ├── DatasetError                    [ValueError]         a data set that is not as it should be
-    │   └── LeakError                                        clips of one origin on two sides of a split
-    ├── TrainingError                   [RuntimeError]       a store, checkpoint or run that cannot go on
-    └── MissingExtraError               [ImportError]        names the `pip install` that brings what is missing
+    │   └── LeakError                                        one origin on two sides of a split
+    ├── TrainingError                   [RuntimeError]       a store or run that cannot go on
+    └── MissingExtraError               [ImportError]        names the `pip install` to do
 """
 
 from __future__ import annotations
