@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections import deque
 from collections.abc import Generator, Iterator
 
 import av
@@ -18,6 +19,7 @@ from actionstream.video.opening import check_pixels, explain
 log = logging.getLogger(__name__)
 
 MAX_DEFAULT_THREADS = 8  # frame threads each hold a few pictures; more gains little
+MAX_REORDER = 16  # pictures that a codec may hold back to bring them into the order of showing
 FAILURES_BEFORE_RESET = 8  # refused packets in a row after which the decoder starts afresh
 
 
@@ -54,11 +56,18 @@ class Decoder:
         self._source, self._container, self._stream = source, container, stream
         self._limits = limits
         self._failures = 0
-        stream.codec_context.thread_count = threads or default_threads()
+        stream.codec_context.thread_count = threads = threads or default_threads()
         stream.codec_context.thread_type = "AUTO"
         for other in container.streams:
             if other.index != stream.index:
                 other.discard = av.stream.Discard.all
+        # An AVI numbers its packets in the order of decoding and knows no times of showing; FFmpeg
+        # hands those numbers on as pts, and H.264 with B-frames seems to run back and forth. They
+        # rise, so the n-th frame shown has the n-th number. A short queue bounds the drift after
+        # packets that gave no frame.
+        self._avi_stamps: deque[int | None] | None = None
+        if container.format.name == "avi":
+            self._avi_stamps = deque(maxlen=MAX_REORDER + threads)
 
     def frames(self) -> Generator[VideoFrame, None, None]:
         """The frames in the order of showing.
@@ -100,12 +109,16 @@ class Decoder:
     def _decode(self, packet: Packet[VideoStream] | None) -> list[VideoFrame]:
         """The frames that the packet completes; [] and a count where it is damaged."""
         damaged = packet is not None and packet.is_corrupt
+        if packet is not None and self._avi_stamps is not None:
+            self._avi_stamps.append(packet.dts)
         try:
             frames = self._stream.codec_context.decode(packet)
         except av.FFmpegError as error:
             log.debug("%s: packet refused: %s", self._source, error)
             frames, damaged = [], True
             self._failures += 1
+            if self._avi_stamps:
+                self._avi_stamps.pop()
             if self._failures % FAILURES_BEFORE_RESET == 0:
                 self._stream.codec_context.flush_buffers()
         self.corrupt_packets += damaged
@@ -116,4 +129,6 @@ class Decoder:
             check_pixels(self._source, frame.width, frame.height, self._limits)
             self._failures = 0
             self.corrupt_packets += frame.is_corrupt
+            if self._avi_stamps is not None:
+                frame.pts = self._avi_stamps.popleft() if self._avi_stamps else None
             yield frame

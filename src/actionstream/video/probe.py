@@ -75,7 +75,7 @@ def describe(
         width=width,
         height=height,
         frame_rate=frame_rate(stream),
-        duration_seconds=stream_duration(stream) or container_duration(container),
+        duration_seconds=stream_duration(stream) or container_duration(container, stream),
         codec=stream.codec_context.name,
         pixel_format=first.format.name,
         rotation_degrees=orientation.rotation_degrees,
@@ -94,16 +94,27 @@ def frame_rate(stream: VideoStream) -> float:
 
 
 def stream_duration(stream: VideoStream) -> float | None:
-    """Seconds that the container announces for this stream (Matroska writes them as a tag)."""
+    """Seconds that the container announces for this stream, None if it does not."""
     if stream.duration and stream.time_base:
         return float(stream.duration * stream.time_base)
-    tag = _CLOCK.fullmatch(stream.metadata.get("DURATION", ""))
+    tag = _CLOCK.fullmatch(stream.metadata.get("DURATION", ""))  # Matroska: the time of its end
     if tag is None:
         return None
     hours, minutes, seconds = tag.groups()
-    return int(hours) * 3600 + int(minutes) * 60 + float(seconds) or None
+    end = int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+    return max(0.0, end - _start(stream)) or None
 
 
-def container_duration(container: InputContainer) -> float | None:
+def container_duration(container: InputContainer, stream: VideoStream) -> float | None:
     """Seconds that the container announces for the longest of its streams."""
-    return container.duration / av.time_base if container.duration else None
+    if not container.duration:
+        return None
+    seconds = container.duration / av.time_base
+    if container.format.name.startswith("matroska"):  # it too is the time of the end
+        seconds = max(0.0, seconds - _start(stream))
+    return seconds or None
+
+
+def _start(stream: VideoStream) -> float:
+    """The time of the stream's first frame on the container's own clock."""
+    return float((stream.start_time or 0) * (stream.time_base or 0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -27,17 +28,25 @@ from actionstream.video.probe import (
 # tracks run on. The loose pair is for containers that announce only the longest stream.
 MISSING_SECONDS, MISSING_SHARE = 0.25, 0.02
 MISSING_SECONDS_LOOSE, MISSING_SHARE_LOOSE = 1.0, 0.10
+# How far behind the announced end a frame's time is believed: beyond it, it is a flipped bit.
+WILD_SECONDS, WILD_SHARE = 2.0, 0.5
 
 
 class FrameClock:
     """Seconds since the first frame, for decoded frames.
 
     pts x time_base minus that of the first frame. A stream whose first frame has no pts is
-    counted: index / average rate. A later frame without pts comes one period after the last.
+    counted: index / average rate. A later frame without pts, or with one far behind the end that
+    the container announces, comes one period after the last.
     """
 
-    def __init__(self, frame_rate: float, time_base: Fraction | None) -> None:
+    def __init__(
+        self, frame_rate: float, time_base: Fraction | None, announced: float | None
+    ) -> None:
         self._period = 1.0 / frame_rate
+        self._latest = math.inf
+        if announced is not None:
+            self._latest = announced + max(WILD_SECONDS, WILD_SHARE * announced)
         # The stream's, not the frame's: PyAV leaves it away on frames that a flush brings out.
         self._time_base = time_base
         self._first: int | None = None
@@ -45,23 +54,28 @@ class FrameClock:
         self._last = 0.0
 
     def time(self, frame: VideoFrame) -> float:
-        stamp = frame.pts if self._time_base else None
         if self._index == 0:
-            self._first = stamp
+            self._first = frame.pts if self._time_base else None
         elif self._first is None:
             self._last = self._index * self._period
-        elif stamp is None:
-            self._last += self._period
         else:
-            assert self._time_base is not None
-            self._last = float((stamp - self._first) * self._time_base)
+            self._last = self._stamp(frame)
         self._index += 1
         return self._last
+
+    def _stamp(self, frame: VideoFrame) -> float:
+        assert self._first is not None
+        assert self._time_base is not None
+        if frame.pts is not None:
+            seconds = float((frame.pts - self._first) * self._time_base)
+            if seconds <= self._latest:
+                return seconds
+        return self._last + self._period
 
     def duration(self, frame: VideoFrame) -> float:
         """Seconds for which the frame is shown; one period where the file does not say."""
         if frame.duration and self._time_base:
-            return float(frame.duration * self._time_base)
+            return min(float(frame.duration * self._time_base), self._latest)
         return self._period
 
 
@@ -106,7 +120,11 @@ class VideoReader:
             self._container.close()
             raise
         self._converter = Converter(self._stream.sample_aspect_ratio)
-        self._clock = FrameClock(frame_rate(self._stream), self._stream.time_base)
+        self._clock = FrameClock(
+            frame_rate(self._stream),
+            self._stream.time_base,
+            stream_duration(self._stream) or container_duration(self._container, self._stream),
+        )
         self._frames = self._decoder.frames()
         self._probe: VideoProbe | None = None
         self._waiting: VideoFrame | None = None  # the first frame, decoded early for the probe
@@ -164,7 +182,7 @@ class VideoReader:
         announced = stream_duration(self._stream)
         seconds, share = MISSING_SECONDS, MISSING_SHARE
         if announced is None:
-            announced = container_duration(self._container) or 0.0
+            announced = container_duration(self._container, self._stream) or 0.0
             if len(self._container.streams) > 1:
                 seconds, share = MISSING_SECONDS_LOOSE, MISSING_SHARE_LOOSE
         return announced - self.duration_seconds > max(seconds, share * announced)
