@@ -54,7 +54,7 @@ class Split:
     notes: tuple[str, ...] = ()
 
     @property
-    def sides(self) -> dict[Side, tuple[Clip, ...]]:
+    def sides(self) -> dict[str, tuple[Clip, ...]]:
         """The three sides by name, empty ones too."""
         return {"train": self.train, "validation": self.validation, "test": self.test}
 

@@ -127,7 +127,12 @@ def join_groups(clips: Sequence[Clip]) -> tuple[Clip, ...]:
 
 def join_groups_of(split: Split) -> Split:
     """`join_groups` inside each side, so that folds of a side do not leak."""
-    return replace(split, **{side: join_groups(clips) for side, clips in split.sides.items()})
+    return replace(
+        split,
+        train=join_groups(split.train),
+        validation=join_groups(split.validation),
+        test=join_groups(split.test),
+    )
 
 
 def content_hashes(paths: Iterable[Path]) -> dict[Path, str]:

@@ -31,7 +31,8 @@ def split_from_lists(
 ) -> Split:
     """Match listed clips with `files` (by lower-case stem); the order of the lists is kept.
 
-    Groups that turn out to be one video are joined. The labels of the split are those of `known` (of `wanted`, if given) of which a clip is there.
+    The labels of the split are those of `known` (of `wanted`, if given) of which a clip is there.
+    Groups that turn out to be one video are joined (`join_groups`).
 
     Raises:
         DatasetError: no clip found, none of a wanted label, an unknown label, or one listed stem
