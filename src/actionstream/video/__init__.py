@@ -5,7 +5,9 @@ from actionstream.video.limits import DEFAULT_LIMITS, Limits
 from actionstream.video.picture import DecodedFrame
 from actionstream.video.probe import VideoProbe, probe
 from actionstream.video.reader import VideoReader
+from actionstream.video.transcode import browser_playable, to_browser_mp4
 from actionstream.video.webrtc import from_webrtc, to_webrtc
+from actionstream.video.writer import VideoWriter
 
 __all__ = [
     "DEFAULT_LIMITS",
@@ -14,8 +16,11 @@ __all__ = [
     "Limits",
     "VideoProbe",
     "VideoReader",
+    "VideoWriter",
+    "browser_playable",
     "find_videos",
     "from_webrtc",
     "probe",
+    "to_browser_mp4",
     "to_webrtc",
 ]

@@ -1,0 +1,251 @@
+"""Pictures with their times into a file that every browser plays."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import av
+import numpy as np
+from av.container import OutputContainer
+from av.video.frame import VideoFrame
+from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
+from av.video.stream import VideoStream
+
+from actionstream.errors import VideoError, VideoWriteError
+from actionstream.frames import Pixels, check_pixels, check_time
+from actionstream.video.limits import DEFAULT_LIMITS
+from actionstream.video.opening import choose_video, open_file
+from actionstream.video.picture import HD_HEIGHT
+from actionstream.video.sound import SoundTrack, has_sound
+
+log = logging.getLogger(__name__)
+
+CLOCK = Fraction(1, 90_000)  # fine enough to keep the times of any camera
+QUALITY = "20"  # x264's constant rate factor: no loss that one sees
+PRESET = "veryfast"
+MAX_SIDE = 16_384  # of H.264
+KEYFRAME_SECONDS = 2  # how coarsely a player can seek
+
+_AVCOL_SPC_BT709, _AVCOL_SPC_SMPTE170M = 1, 6
+
+
+class VideoWriter:
+    """Writes an MP4: H.264, yuv420p, index in front, with the sound of `audio_from`.
+
+    ::
+
+        with VideoWriter("out.mp4", width=640, height=480, frame_rate=25) as writer:
+            writer.write(rgb, time_seconds)
+
+    Frames keep their times (any spacing); `frame_rate` only tells how long the last one stays.
+    An odd width or height gets one more column or row, a copy of the last. A frame of another
+    size is scaled. Sound is copied if it is AAC or MP3, else encoded as AAC; zero is the first
+    video frame of `audio_from`, as in VideoReader.
+
+    The file appears under its name when all of it is written: leaving the block by an exception,
+    or `discard`, leaves nothing behind, and an older file of that name stays as it was.
+
+    Raises:
+        VideoWriteError: the folder is missing or not writable, the disk is full, no frame was
+            written, or `path` is the file that `audio_from` names.
+        VideoError: `audio_from` cannot be read.
+    """
+
+    def __init__(
+        self,
+        path: Path | str,
+        *,
+        width: int,
+        height: int,
+        frame_rate: float,
+        audio_from: Path | str | None = None,
+        threads: int | None = None,
+    ) -> None:
+        if not (1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE):
+            raise VideoWriteError(f"{path}: {width}x{height} pixels, each side is 1 to {MAX_SIDE}")
+        self.path = Path(path)
+        self.frames_written = 0
+        self._size = (width + width % 2, height + height % 2)
+        self._period = max(1, round(1 / (frame_rate if frame_rate > 0 else 25) / CLOCK))
+        self._last_pts = -1
+        self._hd = height >= HD_HEIGHT
+        self._reformatter = VideoReformatter()
+        self._output: OutputContainer | None = None
+        self._sound: SoundTrack | None = None
+        if audio_from is not None:
+            refuse_own_source(self.path, audio_from)
+        self._partial = new_partial_file(self.path)
+        try:
+            self._output = open_mp4(self._partial)
+            self._stream = self._add_video(self._output, frame_rate, threads)
+            if audio_from is not None and has_sound(audio_from):
+                start = first_frame_seconds(audio_from)
+                self._sound = SoundTrack(self._output, audio_from, start_seconds=start)
+        except BaseException as error:
+            self.discard()
+            raise _explain(self.path, error) from error
+
+    def _add_video(
+        self, output: OutputContainer, frame_rate: float, threads: int | None
+    ) -> VideoStream:
+        rate = Fraction(frame_rate if frame_rate > 0 else 25).limit_denominator(1001)
+        stream = output.add_stream("libx264", rate=rate, options={"crf": QUALITY, "preset": PRESET})
+        stream.width, stream.height = self._size
+        stream.pix_fmt = "yuv420p"
+        context = stream.codec_context
+        context.time_base = CLOCK
+        context.gop_size = max(1, round(rate * KEYFRAME_SECONDS))
+        context.thread_count = threads or 0
+        context.color_range = ColorRange.MPEG
+        context.colorspace = _AVCOL_SPC_BT709 if self._hd else _AVCOL_SPC_SMPTE170M
+        return stream
+
+    def write(self, rgb: Pixels, time_seconds: float) -> None:
+        """Add a picture, RGB uint8 [H, W, 3], shown from `time_seconds` on.
+
+        A time that is not later than the previous one is moved to just behind it.
+
+        Raises:
+            FrameError: no such picture or time.
+            VideoWriteError: it cannot be written; nothing stays behind.
+        """
+        frame = self._coded(check_pixels(rgb))
+        frame.pts = max(round(check_time(time_seconds) / CLOCK), self._last_pts + 1)
+        frame.time_base, frame.duration = CLOCK, self._period
+        self._last_pts = frame.pts
+        output = self._open_output()
+        try:
+            output.mux(self._stream.encode(frame))
+            if self._sound is not None:
+                self._sound.write_until(float(frame.pts * CLOCK))
+        except (av.FFmpegError, OSError) as error:
+            self.discard()
+            raise _explain(self.path, error) from error
+        self.frames_written += 1
+
+    def _coded(self, rgb: Pixels) -> VideoFrame:
+        width, height = self._size
+        missing = (height - rgb.shape[0], width - rgb.shape[1])
+        if missing != (0, 0) and all(0 <= side <= 1 for side in missing):
+            rgb = np.pad(rgb, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="edge")
+        return self._reformatter.reformat(
+            VideoFrame.from_ndarray(np.ascontiguousarray(rgb), format="rgb24"),
+            width=width,
+            height=height,
+            format="yuv420p",
+            dst_colorspace=Colorspace.ITU709 if self._hd else Colorspace.ITU601,
+            dst_color_range=ColorRange.MPEG,
+            threads=1,
+        )
+
+    def close(self) -> None:
+        """Finish the file and give it its name. A second call does nothing."""
+        if self._output is None:
+            return
+        if self.frames_written == 0:
+            self.discard()
+            raise VideoWriteError(f"{self.path}: no frame was written")
+        output = self._output
+        try:
+            output.mux(self._stream.encode(None))
+            if self._sound is not None:
+                self._sound.write_until(float("inf"))
+                self._sound.close()
+            self._output = None
+            output.close()
+            self._partial.replace(self.path)
+        except (av.FFmpegError, OSError) as error:
+            self.discard()
+            raise _explain(self.path, error) from error
+
+    def discard(self) -> None:
+        """Give up: what was written so far is removed."""
+        output, self._output = self._output, None
+        if self._sound is not None:
+            self._sound.close()
+        if output is not None:
+            close_quietly(output)
+        self._partial.unlink(missing_ok=True)
+
+    def _open_output(self) -> OutputContainer:
+        if self._output is None:
+            raise VideoWriteError(f"{self.path}: the file is already closed")
+        return self._output
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is None:
+            self.close()
+        else:
+            self.discard()
+
+
+def refuse_own_source(path: Path, source: Path | str) -> None:
+    """VideoWriteError if writing to `path` would replace `source`."""
+    if path.exists() and Path(source).exists() and path.samefile(source):
+        raise VideoWriteError(f"{path}: is the source itself, choose another name")
+
+
+def new_partial_file(path: Path) -> Path:
+    """A new empty file beside `path`, hidden, with the permissions of any new file.
+
+    Raises:
+        VideoWriteError: there is no such folder, or nothing can be written to it.
+    """
+    if path.is_dir():
+        raise VideoWriteError(f"{path}: is a folder")
+    partial = path.absolute().with_name(f".{path.stem}-{secrets.token_hex(4)}.part.mp4")
+    try:
+        partial.touch(exist_ok=False)
+    except FileNotFoundError:
+        raise VideoWriteError(f"{path}: the folder {path.parent} does not exist") from None
+    except OSError as error:
+        raise _explain(path, error) from error
+    return partial
+
+
+def open_mp4(partial: Path) -> OutputContainer:
+    """An MP4 to write to, with its index in front."""
+    return av.open(
+        f"file:{partial}",
+        mode="w",
+        format="mp4",
+        container_options={"movflags": "+faststart"},
+    )
+
+
+def first_frame_seconds(source: Path | str) -> float:
+    """The time of the first video frame on the file's own clock, which sound keeps too."""
+    with open_file(source, limits=DEFAULT_LIMITS) as container:
+        stream = choose_video(source, container, DEFAULT_LIMITS)
+        if stream.start_time is None or stream.time_base is None:
+            return 0.0
+        return float(stream.start_time * stream.time_base)
+
+
+def close_quietly(output: OutputContainer) -> None:
+    """Close a file that is given up; that its end cannot be written is no news."""
+    try:
+        output.close()
+    except (av.FFmpegError, OSError) as error:
+        log.debug("closing an unfinished file: %s", error)
+
+
+def _explain(path: Path, error: BaseException) -> BaseException:
+    if isinstance(error, (VideoError, VideoWriteError)) or not isinstance(
+        error, (OSError, av.FFmpegError)
+    ):
+        return error
+    return VideoWriteError(f"{path}: {getattr(error, 'strerror', None) or error}")
