@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from actionstream.errors import (
         ActionstreamError,
         BundleError,
+        BusyError,
         DatasetError,
         EmptyVideoError,
         EngineError,
@@ -49,6 +50,7 @@ __all__ = [
     "ActionstreamError",
     "Answer",
     "BundleError",
+    "BusyError",
     "Candidate",
     "DatasetError",
     "EmptyVideoError",

@@ -16,6 +16,7 @@ The tree (the builtin that each one also is stands in brackets)::
     ├── FrameError                      [ValueError]         a picture or time of the wrong kind
     ├── BundleError                     [ValueError]         lists all that is wrong with a bundle
     ├── EngineError                     [RuntimeError]       an engine or device that cannot be used
+    ├── BusyError                       [RuntimeError]       every live session is in use
     ├── DatasetError                    [ValueError]         a data set that is not as it should be
     │   └── LeakError                                        one origin on two sides of a split
     ├── TrainingError                   [RuntimeError]       a store or run that cannot go on
@@ -130,6 +131,10 @@ class BundleError(ActionstreamError, ValueError):
 
 class EngineError(ActionstreamError, RuntimeError):
     """An engine or device that cannot be used."""
+
+
+class BusyError(ActionstreamError, RuntimeError):
+    """Every live session that the worker may serve is in use; try again later."""
 
 
 class DatasetError(ActionstreamError, ValueError):

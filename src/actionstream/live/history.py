@@ -1,0 +1,63 @@
+"""The newest readings of a stream, as far back as somebody wants to see."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import replace
+
+from actionstream import decide
+from actionstream.decide import Run, Shown
+from actionstream.frames import Reading, Segment
+
+
+class History:
+    """Readings of the last `keep_seconds` of a stream's own time, oldest first.
+
+    Bounded by number too: a stream has at most one reading a tick. When time runs backwards the
+    newer readings replace those that they overlap. Its owner holds the lock.
+    """
+
+    def __init__(self, keep_seconds: float, spacing_seconds: float) -> None:
+        if not (math.isfinite(keep_seconds) and keep_seconds >= 0):
+            raise ValueError(f"keep_seconds must be 0 or more and finite, got {keep_seconds}")
+        most = math.ceil(keep_seconds / spacing_seconds) + 2
+        self._keep_seconds = keep_seconds
+        self._readings: deque[Reading] = deque(maxlen=most)
+
+    def add(self, reading: Reading) -> None:
+        kept, seconds = self._readings, reading.time_seconds
+        while kept and kept[-1].time_seconds >= seconds:
+            kept.pop()
+        kept.append(reading)
+        while seconds - kept[0].time_seconds > self._keep_seconds:
+            kept.popleft()
+
+    def clear(self) -> None:
+        self._readings.clear()
+
+    def readings(self) -> tuple[Reading, ...]:
+        return tuple(self._readings)
+
+
+def timeline(readings: tuple[Reading, ...]) -> tuple[Segment, ...]:
+    """The readings as segments of equal shown label, from the first answer to the newest.
+
+    Times are the stream's own. A label that was shown before the first reading starts with it.
+    """
+    ready = [reading for reading in readings if reading.status == "ready"]
+    if not ready:
+        return ()
+    zero, labels = ready[0].time_seconds, ready[0].labels
+    runs: list[Run] = []
+    for reading in ready:
+        label = None if reading.shown is None else labels.index(reading.shown)
+        decide.extend(runs, Shown(reading.time_seconds - zero, label, reading.shown_confidence))
+    return tuple(
+        replace(
+            segment,
+            start_seconds=segment.start_seconds + zero,
+            end_seconds=segment.end_seconds + zero,
+        )
+        for segment in decide.segments(runs, labels, ready[-1].time_seconds - zero)
+    )

@@ -1,0 +1,110 @@
+"""What one live stream has been through, counted by the worker's monotonic clock."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from dataclasses import dataclass, field
+
+import numpy as np
+
+RATE_SECONDS = 5.0
+"""Rates are over the last this many seconds: long enough for a steady figure, short to follow."""
+
+MOST_ARRIVALS = 1024
+"""Arrivals remembered for the rates, whatever the camera's rate."""
+
+MOST_AGES = 256
+"""Ages remembered for the percentiles: about a minute of looks."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionStatistics:
+    """Counts since the session was opened; rates and ages of the last seconds.
+
+    frames_offered:      calls of `offer` that brought a picture, due or not.
+    looks:               looks that entered the ring.
+    readings:            readings published, warming up included.
+    looks_dropped:       looks that were due and never made: the model was busy and a newer frame
+                         took the slot in a later tick, or the stream started afresh meanwhile.
+    bad_frames:          looks whose picture could not be made or was no picture.
+    frames_per_second:   frames that come in.
+    readings_per_second: readings that go out.
+    age_p50_seconds:     median time from a frame's arrival to its reading; 0 before the first.
+    age_p95_seconds:     its 95th percentile.
+    """
+
+    frames_offered: int = 0
+    looks: int = 0
+    readings: int = 0
+    looks_dropped: int = 0
+    bad_frames: int = 0
+    frames_per_second: float = 0.0
+    readings_per_second: float = 0.0
+    age_p50_seconds: float = 0.0
+    age_p95_seconds: float = 0.0
+
+
+@dataclass(slots=True)
+class Rate:
+    """How often something has happened lately. Bounded, whatever the pace."""
+
+    times: deque[float] = field(default_factory=lambda: deque(maxlen=MOST_ARRIVALS))
+
+    def count(self, now: float) -> None:
+        self.times.append(now)
+        self._forget(now)
+
+    def per_second(self, now: float) -> float:
+        """Events a second over the last `RATE_SECONDS`, or since the first one if that is newer."""
+        self._forget(now)
+        if len(self.times) < 2:
+            return 0.0
+        stalled = now - self.times[-1]
+        span = self.times[-1] - self.times[0]
+        usual_gap = span / (len(self.times) - 1)
+        # Counting a pause only beyond the usual gap keeps a steady stream's figure steady.
+        length = span + max(stalled - usual_gap, 0.0)
+        return (len(self.times) - 1) / length if length > 0 else 0.0
+
+    def _forget(self, now: float) -> None:
+        while self.times and now - self.times[0] > RATE_SECONDS:
+            self.times.popleft()
+
+
+@dataclass(slots=True)
+class Meter:
+    """The running counts behind `SessionStatistics`. Its owner holds the lock."""
+
+    frames_offered: int = 0
+    looks: int = 0
+    readings: int = 0
+    looks_dropped: int = 0
+    bad_frames: int = 0
+    arrivals: Rate = field(default_factory=Rate)
+    publications: Rate = field(default_factory=Rate)
+    ages: deque[float] = field(default_factory=lambda: deque(maxlen=MOST_AGES))
+
+    def frame(self, now: float) -> None:
+        self.frames_offered += 1
+        self.arrivals.count(now)
+
+    def reading(self, now: float, age_seconds: float) -> None:
+        self.readings += 1
+        self.publications.count(now)
+        self.ages.append(age_seconds)
+
+    def statistics(self) -> SessionStatistics:
+        now = time.monotonic()
+        p50, p95 = np.percentile(list(self.ages), (50, 95)) if self.ages else (0.0, 0.0)
+        return SessionStatistics(
+            self.frames_offered,
+            self.looks,
+            self.readings,
+            self.looks_dropped,
+            self.bad_frames,
+            self.arrivals.per_second(now),
+            self.publications.per_second(now),
+            float(p50),
+            float(p95),
+        )
