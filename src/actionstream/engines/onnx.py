@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
-from actionstream.engines.checks import Features, Images, check_images
+from actionstream.engines import Device, Parts
+from actionstream.engines.checks import (
+    Features,
+    Images,
+    Logits,
+    Scores,
+    check_features,
+    check_images,
+    default_threads,
+)
 from actionstream.errors import EngineError
+from actionstream.sampling import WINDOW
 
 if TYPE_CHECKING:
     import onnxruntime
-
-Device = Literal["cpu", "cuda"]
-
-MOST_THREADS = 4
-"""Beyond this a small CNN gains little, and other streams want the cores."""
-
-
-def default_threads() -> int:
-    """Cores that this process may use, at most `MOST_THREADS`."""
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return min(usable or 1, MOST_THREADS)
 
 
 def open_session(
@@ -87,9 +82,31 @@ class OnnxEncoder:
             FrameError: pictures of another dtype or shape.
         """
         check_images(images, self.input_size)
-        output: Any = self.session.run(["features"], {"images": images})[0]
-        features: NDArray[np.float32] = output
+        (features,) = _run(self.session, ("features",), {"images": images})
         return features
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OnnxHead:
+    """head.onnx, opened. Immutable, and safe for several threads at once."""
+
+    session: onnxruntime.InferenceSession
+    feature_size: int
+
+    def read(self, features: Features) -> tuple[Logits, Scores]:
+        """Windows float32 [B, 16, D], B at least 1, to logits [B, K] and known_score [B].
+
+        Raises:
+            FrameError: features of another dtype or shape.
+        """
+        check_features(features, self.feature_size)
+        logits, known_score = _run(self.session, ("logits", "known_score"), {"features": features})
+        return logits, known_score
+
+
+def _run(session: Any, outputs: tuple[str, ...], inputs: dict[str, Any]) -> tuple[Features, ...]:
+    results = session.run(list(outputs), inputs)
+    return tuple(results)
 
 
 def open_encoder(path: Path, *, threads: int | None = None, device: Device = "cpu") -> OnnxEncoder:
@@ -99,19 +116,72 @@ def open_encoder(path: Path, *, threads: int | None = None, device: Device = "cp
         EngineError: not a network from uint8 [N, S, S, 3] to float32 [N, D].
     """
     session = open_session(path, threads=threads or default_threads(), device=device)
-    images, features = session.get_inputs()[0], session.get_outputs()[0]
-    fits = (
-        (images.name, images.type, features.name, features.type)
-        == ("images", "tensor(uint8)", "features", "tensor(float)")
-        and len(images.shape) == 4
-        and images.shape[1] == images.shape[2]
-        and images.shape[3] == 3
-        and len(features.shape) == 2
-    )
-    if not fits:
-        raise EngineError(
-            f"{path}: an encoder takes 'images' uint8 [N, S, S, 3] and gives 'features' float32 "
-            f"[N, D], this one takes {images.name!r} {images.type} {images.shape} and gives "
-            f"{features.name!r} {features.type} {features.shape}"
-        )
-    return OnnxEncoder(session, int(images.shape[1]), int(features.shape[1]))
+    wanted = "takes images uint8 [N, S, S, 3] and gives features float32 [N, D]"
+    facts = _facts(session)
+    match facts:
+        case (
+            [("images", "tensor(uint8)", [_, int(size), int(width), 3])],
+            [("features", "tensor(float)", [_, int(feature_size)])],
+        ) if size == width:
+            return OnnxEncoder(session, size, feature_size)
+    raise EngineError(f"{path}: an encoder {wanted}, this one has {facts}")
+
+
+def open_head(path: Path, *, device: Device = "cpu") -> OnnxHead:
+    """Open a head.onnx. One thread: a read is far too small to be shared out.
+
+    Raises:
+        EngineError: not a network from float32 [B, 16, D] to [B, K] and [B].
+    """
+    session = open_session(path, threads=1, device=device)
+    wanted = f"takes features float32 [B, {WINDOW}, D] and gives logits [B, K], known_score [B]"
+    facts = _facts(session)
+    match facts:
+        case (
+            [("features", "tensor(float)", [_, int(window), int(feature_size)])],
+            [("logits", "tensor(float)", [_, int()]), ("known_score", "tensor(float)", [_])],
+        ) if window == WINDOW:
+            return OnnxHead(session, feature_size)
+    raise EngineError(f"{path}: a head {wanted}, this one has {facts}")
+
+
+def _facts(session: Any) -> tuple[list[Any], list[Any]]:
+    """Name, type and shape of inputs and of outputs."""
+
+    def listed(values: list[Any]) -> list[Any]:
+        return [(value.name, value.type, list(value.shape)) for value in values]
+
+    return listed(session.get_inputs()), listed(session.get_outputs())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OnnxEngine:
+    """A bundle in ONNX Runtime; see `actionstream.engines.Engine`."""
+
+    encoder: OnnxEncoder
+    head: OnnxHead
+    threads: int
+    device: Device = "cpu"
+    name: Literal["onnx"] = "onnx"
+
+    @classmethod
+    def open(cls, bundle: Parts, *, threads: int | None, device: Device) -> OnnxEngine:
+        """Open both networks; see `actionstream.engines.open_engine`."""
+        count = threads or default_threads()
+        encoder = open_encoder(bundle.encoder_path, threads=count, device=device)
+        return cls(encoder, open_head(bundle.head_path, device=device), count, device)
+
+    def encode(self, images: Images) -> Features:
+        """See `Engine.encode`."""
+        return self.encoder.encode(images)
+
+    def read(self, features: Features) -> tuple[Logits, Scores]:
+        """See `Engine.read`."""
+        return self.head.read(features)
+
+    def describe(self) -> str:
+        """See `Engine.describe`."""
+        import onnxruntime
+
+        provider = self.encoder.session.get_providers()[0]
+        return f"ONNX Runtime {onnxruntime.__version__}, {provider}, {self.threads} threads"

@@ -18,6 +18,9 @@ import torch
 from torch import Tensor, nn
 
 from actionstream.networks.encoders import Encoder
+from actionstream.networks.known import ServedHead
+from actionstream.sampling import WINDOW
+from actionstream.training.onnx_lstm import with_onnx_lstm
 
 OPSET = 18
 EXAMPLE_BATCH = 2
@@ -33,6 +36,14 @@ def export_encoder(encoder: Encoder, path: Path) -> None:
     shape = (EXAMPLE_BATCH, size, size, 3)
     images = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
     _export(encoder, images, path, {"images": "N"}, ("features",))
+
+
+def export_head(served: ServedHead, path: Path) -> None:
+    """Write `head.onnx`: features float32 [B, 16, D] to logits [B, K] and known_score [B]."""
+    generator = torch.Generator().manual_seed(0)
+    shape = (EXAMPLE_BATCH, WINDOW, served.head.feature_size)
+    features = torch.rand(shape, generator=generator)
+    _export(with_onnx_lstm(served), features, path, {"features": "B"}, ("logits", "known_score"))
 
 
 def _export(
