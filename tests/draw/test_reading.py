@@ -236,3 +236,7 @@ def test_on_a_real_frame_the_green_stands_out(data_dir: Path) -> None:
     picture = draw_reading(pixels, "PushUps", 0.9, TOP)
     assert greens(pixels).sum() == 0
     assert greens(picture).sum() > 200
+
+
+def test_green_is_green_in_rgb() -> None:
+    assert reading.GREEN == (0, 230, 90)
