@@ -103,6 +103,8 @@ def test_runners_up_are_the_two_best_that_are_not_shown() -> None:
     pixels = ground(320, 240)
     drawn = draw_reading(pixels, "Lunges", 0.4, [*TOP, Candidate("Archery", 0.01)])
     assert np.array_equal(drawn, draw_reading(pixels, "Lunges", 0.4, TOP[:2]))
+    first_is_shown = draw_reading(pixels, "PushUps", 0.4, TOP)
+    assert np.array_equal(first_is_shown, draw_reading(pixels, "PushUps", 0.4, TOP[1:]))
     assert not np.array_equal(drawn, draw_reading(pixels, "Lunges", 0.4, TOP[1::-1]))
     assert not np.array_equal(drawn, draw_reading(pixels, "Lunges", 0.4, TOP[:1]))
 

@@ -32,12 +32,17 @@ def rows(picture: Pixels, label: str | None) -> tuple[int, int]:
 @pytest.mark.parametrize("dark", [False, True])
 def test_bars_stand_where_the_segments_are_to_the_pixel(width: int, dark: bool) -> None:
     picture = draw_timeline(SEGMENTS, 3.0, width=width, dark=dark)
+    axis_colour = (58, 64, 74) if dark else (214, 218, 224)
     assert picture.dtype == np.uint8
     assert picture.shape[1:] == (width, 3)
     ((left, middle),) = columns(picture, None)
     ((second, third),) = columns(picture, "PushUps")
     ((fourth, right),) = columns(picture, "Lunges")
     assert right - left > 0.35 * width
+    line = np.flatnonzero(
+        (picture[rows(picture, None)[1] :] == axis_colour).all(axis=2).any(axis=0)
+    )
+    assert (left, right) == (line[0], line[-1] + 1)
     assert second == middle == left + round((right - left) * 0.6 / 3)
     assert fourth == third == left + round((right - left) * 2.2 / 3)
 
