@@ -5,6 +5,7 @@ from actionstream.video.limits import DEFAULT_LIMITS, Limits
 from actionstream.video.picture import DecodedFrame
 from actionstream.video.probe import VideoProbe, probe
 from actionstream.video.reader import VideoReader
+from actionstream.video.source import Backoff, LiveSource, LiveState
 from actionstream.video.transcode import browser_playable, to_browser_mp4
 from actionstream.video.webrtc import from_webrtc, to_webrtc
 from actionstream.video.writer import VideoWriter
@@ -12,8 +13,11 @@ from actionstream.video.writer import VideoWriter
 __all__ = [
     "DEFAULT_LIMITS",
     "VIDEO_EXTENSIONS",
+    "Backoff",
     "DecodedFrame",
     "Limits",
+    "LiveSource",
+    "LiveState",
     "VideoProbe",
     "VideoReader",
     "VideoWriter",

@@ -1,0 +1,42 @@
+"""A picture as JPEG, for pages that show a live stream."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import cast
+
+import av
+from av.video.codeccontext import VideoCodecContext
+from av.video.frame import VideoFrame
+
+from actionstream.frames import Pixels, check_pixels
+
+_BEST_SCALE, _WORST_SCALE = 2, 31  # FFmpeg's range of the quantiser for mjpeg
+
+
+def encode_jpeg(rgb: Pixels, quality: int = 80) -> bytes:
+    """The picture as a JPEG file, colours subsampled 4:2:0.
+
+    Args:
+        rgb: uint8 [H, W, 3].
+        quality: 1 (small) to 100 (good).
+
+    Raises:
+        FrameError: `rgb` is no picture.
+        ValueError: `quality` is out of range.
+    """
+    check_pixels(rgb)
+    if not 1 <= quality <= 100:
+        raise ValueError(f"quality must be 1 to 100, got {quality}")
+    scale = _WORST_SCALE - (_WORST_SCALE - _BEST_SCALE) * (quality - 1) / 99
+    frame = VideoFrame.from_ndarray(rgb, format="rgb24")
+    frame = frame.reformat(format="yuvj420p", dst_colorspace="ITU601", dst_color_range="JPEG")
+    encoder = cast(VideoCodecContext, av.CodecContext.create("mjpeg", "w"))
+    encoder.width, encoder.height = frame.width, frame.height
+    encoder.pix_fmt = "yuvj420p"
+    encoder.time_base = Fraction(1, 25)
+    encoder.thread_count = 1
+    encoder.qmin = encoder.qmax = round(scale)
+    frame.pts, frame.time_base = 0, encoder.time_base
+    packets = [*encoder.encode(frame), *encoder.encode(None)]
+    return b"".join(bytes(packet) for packet in packets)
