@@ -1,0 +1,29 @@
+"""Trees of tiny files: laid out like the data sets, each with bytes of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from actionstream.datasets import Clip
+
+
+def plant(root: Path, names: Iterable[str]) -> Path:
+    """Write a file for each name below `root`, its content the name; return `root`."""
+    root.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+    return root
+
+
+def write_clips(folder: Path, rows: Sequence[tuple[str, str, str]]) -> list[Clip]:
+    """Files on disk for rows of (stem, group, content), as clips of the class Run."""
+    folder.mkdir(parents=True, exist_ok=True)
+    clips = []
+    for stem, group, content in rows:
+        path = folder / f"{stem}.mp4"
+        path.write_text(content)
+        clips.append(Clip(path, "Run", group, stem))
+    return clips
