@@ -25,7 +25,7 @@ def hold_out(split: Split, *, seed: int) -> Split:
         split,
         train=train,
         test=test,
-        listed={"train": split.listed["train"] - len(test), "test": len(test)},
+        listed={**split.listed, "train": split.listed["train"] - len(test), "test": len(test)},
         missing=missing,
         notes=(*split.notes, note),
     )

@@ -101,7 +101,9 @@ def describe(published: PublishedFolders) -> tuple[str, ...]:
     notes = []
     if published.duplicates:
         example = ", ".join(str(path) for path in next(iter(published.duplicates.values())))
-        notes.append(f"clips that are there twice: {len(published.duplicates)} ({example}); one is used")
+        notes.append(
+            f"clips that are there twice: {len(published.duplicates)} ({example}); one is used"
+        )
     for (one, other), groups in published.shared_groups.items():
         if groups:
             notes.append(

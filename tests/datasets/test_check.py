@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from trees import plant
+
+from actionstream.datasets.check import check_dataset
+
+
+def test_a_kaggle_folder_and_its_leaks(tmp_path: Path, small_lists: Path) -> None:
+    names = [
+        "train/Archery/v_Archery_g08_c01.avi",
+        "test/Archery/v_Archery_g08_c01.avi",
+        "test/Archery/v_Archery_g01_c01.avi",
+        "val/Archery/v_Archery_g25_c01.avi",
+    ]
+    root = plant(tmp_path / "k", names)
+    report = check_dataset(root, "kaggle", lists=small_lists, open_clips=False)
+    assert report.ok
+    assert report.counts == {"Archery": {"train": 1, "validation": 0, "test": 1}}
+    assert report.unused == (root / names[3],)
+    assert (report.opened, report.unreadable) == (0, ())
+    text = report.to_text()
+    assert "clips that are there twice: 1" in text
+    assert "the published folders train and test share 1 groups (such as archery/g08)" in text
+    assert "opened: 0 of 2 clips" in text
+
+
+def test_all_that_is_wrong_is_found(
+    tmp_path: Path, small_lists: Path, ucf101_clip: Callable[..., Path]
+) -> None:
+    root = plant(
+        tmp_path / "clips",
+        [
+            "Archry/v_Archery_g09_c01.avi",  # text, not a video
+            "HandStandPushups/v_HandStandPushups_g01_c01.mp4",
+            "Archery/v_Archery_g30_c01.avi",
+        ],
+    )
+    good = ucf101_clip("Archery")
+    for name in ("v_Archery_g08_c01.mp4", "v_Archery_g01_c01.mp4"):
+        shutil.copyfile(good, root / "Archery" / name)
+    seen: list[tuple[int, int]] = []
+    report = check_dataset(
+        root, "ucf101", lists=small_lists, progress=lambda done, total: seen.append((done, total))
+    )
+    assert not report.ok
+    assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert [bad.path.name for bad in report.unreadable] == [
+        "v_Archery_g09_c01.avi",
+        "v_HandStandPushups_g01_c01.mp4",
+    ]
+    assert all(bad.cause for bad in report.unreadable)
+    assert report.leaks == (
+        "train and test share 1 contents (v_Archery_g08_c01 and v_Archery_g01_c01)",
+    )
+    assert report.unused == (root / "Archery/v_Archery_g30_c01.avi",)
+    assert report.folders == (
+        "Archry: not a class; Archery?",
+        "HandStandPushups: the class list spells it HandstandPushups",
+        f"{root / 'Archry/v_Archery_g09_c01.avi'}: by its name it is Archery, its folder is Archry",
+    )
+    lines = report.to_text().splitlines()
+    assert lines[0] == f"UCF101 split 1 in {root} (ucf101)"
+    assert "found / listed           2 / 4         2 / 3" in [line.strip() for line in lines]
+    assert "listed for train but not there: 2" in lines
+    assert "listed for test but not there: 1" in lines
+    assert "classes without a clip: 99" in lines
+    assert "  ... and 89 more" in lines
+    assert "UNREADABLE: 2" in lines
+    assert "LEAKS: 1" in lines
+    assert lines[-1] == "not fit for training as it is"
+
+
+def test_duplicates_and_classes_spelled_alike(tmp_path: Path) -> None:
+    names = [f"{label}/{i}.mp4" for label in ("push ups", "PushUps", "Run") for i in range(4)]
+    root = plant(tmp_path / "own", names)
+    for i in range(3):
+        (root / f"Run/{i}.mp4").write_text("same")
+    report = check_dataset(root, "folder", open_clips=False)
+    assert report.folders == ("PushUps and push ups: one class?",)
+    assert [d.stems for d in report.duplicates] == [("Run/0", "Run/1", "Run/2")]
+    assert report.leaks == ()
+    assert report.ok
+
+
+def test_a_csv_list(tmp_path: Path) -> None:
+    root = plant(tmp_path, ["1.mp4", "2.mp4", "3.mp4"])
+    (root / "clips.csv").write_text("path,label,split\n1.mp4,run,train\n2.mp4,run,test\n")
+    report = check_dataset(root, "csv", open_clips=False)
+    assert report.unused == (root / "3.mp4",)
+    assert report.folders == ()
+
+
+def test_real_clips(data_dir: Path, ucf101_lists: Path) -> None:
+    report = check_dataset(data_dir / "ucf101", "ucf101", lists=ucf101_lists, open_clips=False)
+    assert report.ok
+    assert report.unused == report.folders == report.leaks == ()
+    assert len(report.duplicates) == 5
+    assert report.counts["Archery"] == {"train": 72, "validation": 0, "test": 24}
+    assert sum(of_side["train"] for of_side in report.counts.values()) == 1822
+    assert "found / listed      1822 / 2441     473 / 951" in report.to_text()
+
+
+@pytest.mark.parametrize("label", ["fight", "noFight"])
+def test_a_real_folder_is_opened(data_dir: Path, tmp_path: Path, label: str) -> None:
+    (tmp_path / "own" / label).mkdir(parents=True)
+    for path in sorted((data_dir / "fights" / label).iterdir())[:6]:
+        shutil.copyfile(path, tmp_path / "own" / label / path.name)
+    report = check_dataset(tmp_path / "own", "folder")
+    assert (report.opened, report.unreadable, report.ok) == (6, (), True)
