@@ -16,6 +16,7 @@ EXPECTED = [
     "ActionstreamError",
     "Answer",
     "BundleError",
+    "BusyError",
     "Candidate",
     "DatasetError",
     "EmptyVideoError",

@@ -152,7 +152,7 @@ def segments(
 ) -> tuple[Segment, ...]:
     """The runs as segments that tile [0, duration_seconds]: each ends where the next starts."""
     listed = list(runs)
-    ends = [run.start_seconds for run in listed[1:]] + [duration_seconds]
+    ends = [*(run.start_seconds for run in listed[1:]), duration_seconds][: len(listed)]
     return tuple(
         Segment(
             run.start_seconds,
