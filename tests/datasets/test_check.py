@@ -37,6 +37,7 @@ def test_all_that_is_wrong_is_found(
         [
             "Archry/v_Archery_g09_c01.avi",  # text, not a video
             "HandStandPushups/v_HandStandPushups_g01_c01.mp4",
+            "HandStandPushups/v_Archery_g01_c02.mp4",
             "Archery/v_Archery_g30_c01.avi",
         ],
     )
@@ -48,9 +49,10 @@ def test_all_that_is_wrong_is_found(
         root, "ucf101", lists=small_lists, progress=lambda done, total: seen.append((done, total))
     )
     assert not report.ok
-    assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert seen == [(1, 5), (2, 5), (3, 5), (4, 5), (5, 5)]
     assert [bad.path.name for bad in report.unreadable] == [
         "v_Archery_g09_c01.avi",
+        "v_Archery_g01_c02.mp4",
         "v_HandStandPushups_g01_c01.mp4",
     ]
     assert all(bad.cause for bad in report.unreadable)
@@ -61,16 +63,16 @@ def test_all_that_is_wrong_is_found(
     assert report.folders == (
         "Archry: not a class; Archery?",
         "HandStandPushups: the class list spells it HandstandPushups",
-        f"{root / 'Archry/v_Archery_g09_c01.avi'}: by its name it is Archery, its folder is Archry",
+        f"{root / 'HandStandPushups/v_Archery_g01_c02.mp4'}: "
+        "by its name it is Archery, its folder is HandStandPushups",
     )
     lines = report.to_text().splitlines()
     assert lines[0] == f"UCF101 split 1 in {root} (ucf101)"
-    assert "found / listed           2 / 4         2 / 3" in [line.strip() for line in lines]
+    assert "found / listed           2 / 4         3 / 3" in [line.strip() for line in lines]
     assert "listed for train but not there: 2" in lines
-    assert "listed for test but not there: 1" in lines
     assert "classes without a clip: 99" in lines
     assert "  ... and 89 more" in lines
-    assert "UNREADABLE: 2" in lines
+    assert "UNREADABLE: 3" in lines
     assert "LEAKS: 1" in lines
     assert lines[-1] == "not fit for training as it is"
 

@@ -107,6 +107,13 @@ def test_clips_are_found_by_stem(tmp_path: Path, small_lists: Path, suffix: str,
     assert len(split.absent_labels) == 100
 
 
+def test_an_archive_unpacked_without_folders(tmp_path: Path, small_lists: Path) -> None:
+    names = ["v_Archery_g08_c01.avi", "v_HandStandPushups_g01_c01.avi"]
+    split = load_ucf101(plant(tmp_path / "flat", names), lists=small_lists)
+    assert split.labels == ("Archery", "HandstandPushups")
+    assert (len(split.train), len(split.test)) == (1, 1)
+
+
 def test_labels_are_chosen_whatever_their_case(tmp_path: Path, small_lists: Path) -> None:
     names = ["Archery/v_Archery_g08_c01.mp4", "HandstandPushups/v_HandStandPushups_g08_c01.mp4"]
     root = plant(tmp_path / "clips", names)

@@ -107,7 +107,7 @@ def _suspicious_folders(root: Path, layout: Layout, split: Split) -> tuple[str, 
     folders = [folder for base in bases if base.is_dir() for folder in subfolders(base)]
     known = UCF101_LABELS if layout != "hmdb51" else split.labels + split.absent_labels
     names = sorted({folder.name for folder in folders if videos_in(folder)})
-    return (*filter(None, (_spelling(name, known) for name in names)), *_misplaced(split))
+    return (*filter(None, (_spelling(name, known) for name in names)), *_misplaced(split, known))
 
 
 def _spelling(name: str, known: Sequence[str]) -> str:
@@ -121,11 +121,12 @@ def _spelling(name: str, known: Sequence[str]) -> str:
     return f"{name}: not a class" + (f"; {by_fold[close[0]]}?" if close else "")
 
 
-def _misplaced(split: Split) -> Iterable[str]:
+def _misplaced(split: Split, known: Iterable[str]) -> Iterable[str]:
     """Clips in the folder of another class than their name says: the lists go by the name."""
+    classes = {label.casefold() for label in known}
     for clip in split.clips:
         folder = clip.path.parent.name
-        if clip.label is not None and folder.casefold() != clip.label.casefold():
+        if folder.casefold() in classes and folder.casefold() != (clip.label or "").casefold():
             yield f"{clip.path}: by its name it is {clip.label}, its folder is {folder}"
 
 

@@ -29,8 +29,12 @@ def videos_in(folder: Path) -> list[Path]:
 
 
 def class_videos(folder: Path) -> list[Path]:
-    """The video files of all class folders in `folder`, sorted."""
-    return [path for inner in subfolders(folder) for path in videos_in(inner)]
+    """The video files of all class folders in `folder`, and those directly in it, sorted.
+
+    An archive unpacked without its folders (`unrar e`) leaves all clips in one.
+    """
+    folders = [folder, *subfolders(folder)]
+    return sorted(path for inner in folders for path in videos_in(inner))
 
 
 def videos_below(folder: Path) -> list[Path]:
