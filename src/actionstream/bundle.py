@@ -8,7 +8,6 @@ lists all of it; nothing about a bundle is ever only a warning.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -243,7 +242,7 @@ def _put(made: Path, target: Path) -> None:
         made.rename(target)
         return
     aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.old.", dir=target.parent))
-    os.replace(target, aside / "bundle")
+    target.rename(aside / "bundle")
     made.rename(target)
     shutil.rmtree(aside)
 

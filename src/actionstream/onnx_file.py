@@ -115,7 +115,8 @@ def _read_tensor(tensor: memoryview, facts: OnnxFacts) -> str:
 
 
 def _value(message: memoryview) -> Value:
-    name, element_type, shape = "", 0, ()
+    name, element_type = "", 0
+    shape: Shape = ()
     for number, value in _fields(message):
         if number == 1:  # ValueInfoProto.name
             name = _text(value)
@@ -125,7 +126,8 @@ def _value(message: memoryview) -> Value:
 
 
 def _tensor_type(message: memoryview) -> tuple[int, Shape]:
-    element_type, shape = 0, []
+    element_type = 0
+    shape: list[int | str] = []
     for number, tensor_type in _fields(message):
         if number != 1:  # TypeProto.tensor_type
             continue

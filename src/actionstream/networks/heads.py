@@ -6,6 +6,7 @@ to beat. Both can see, besides the mean feature, how much neighbouring looks dif
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Literal, get_args
@@ -84,7 +85,13 @@ class Front(nn.Module):
 
 
 class Head(nn.Module):
-    """What every head is: `front`, `num_classes`, `feature_size`, and [B, 16, D] to [B, K]."""
+    """What every head is: [B, 16, D] to [B, K], K `num_classes` and D `feature_size`.
+
+    name, options: those of `build_head` with every default spelled out, as the card keeps them.
+    """
+
+    name: str = ""
+    options: Mapping[str, Option] = MappingProxyType({})
 
     def __init__(self, feature_size: int, num_classes: int, front: Front) -> None:
         super().__init__()
@@ -191,9 +198,16 @@ def build_head(name: str, feature_size: int, num_classes: int, **options: Option
     if name not in HEADS:
         raise TrainingError(f"there is no head {name!r}; there are {', '.join(HEADS)}")
     try:
-        return HEADS[name](feature_size, num_classes, **options)
+        head = HEADS[name](feature_size, num_classes, **options)
     except TypeError as error:
         raise TrainingError(f"head {name!r} with options {options}: {error}") from None
+    head.name, head.options = name, {**_defaults(HEADS[name]), **options}
+    return head
+
+
+def _defaults(head: Callable[..., Head]) -> dict[str, Option]:
+    parameters = inspect.signature(head).parameters.values()
+    return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
 
 
 def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:

@@ -143,6 +143,11 @@ class ServedHead(nn.Module):
         super().__init__()
         self.head, self.known = head, known
 
+    @property
+    def options(self) -> dict[str, Option]:
+        """The card's head.options: those of the head, and `known...` of the score."""
+        return {**self.head.options, **self.known.options}
+
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         logits = self.head(features)
         return logits, self.known(features, logits)

@@ -1,109 +1,163 @@
-"""From PyTorch to a bundle: ONNX graphs, weights, card.
-
-The exporter is torch's dynamo one: its graphs are smaller and faster than the TorchScript
-exporter's (Lite0 on one core 5.1 ms a look against 6.5, which leaves its padding arithmetic in).
-"""
+"""From PyTorch to a bundle: ONNX graphs, weights, card, and the proof that they agree."""
 
 from __future__ import annotations
 
-import contextlib
-import io
+import json
 import logging
-import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from importlib import metadata
 from pathlib import Path
+from typing import Any
 
-import onnx
+import numpy as np
 import torch
-from torch import Tensor, nn
+from numpy.typing import NDArray
+from safetensors.torch import save_file
 
+import actionstream
+from actionstream import card as cards
+from actionstream.bundle import Bundle, write_bundle
+from actionstream.card import Card
+from actionstream.decide import calibrate
+from actionstream.engines.checks import check_images
+from actionstream.engines.onnx import open_encoder, open_head
+from actionstream.errors import TrainingError
 from actionstream.networks.encoders import Encoder
 from actionstream.networks.known import ServedHead
+from actionstream.preprocess import Geometry, fingerprint
 from actionstream.sampling import WINDOW
-from actionstream.training.onnx_lstm import with_onnx_lstm
+from actionstream.training.onnx_export import export_encoder, export_head, frozen
 
-OPSET = 18
-EXAMPLE_BATCH = 2
-"""A batch of 1 would be baked into the graph, whatever dynamic_shapes says."""
+__all__ = ["export_bundle", "export_encoder", "export_head", "largest_difference"]
+
+LARGEST_DIFFERENCE = 1e-4
+"""Between PyTorch and ONNX, of calibrated probabilities and of known_score."""
 
 _log = logging.getLogger(__name__)
 
 
-def export_encoder(encoder: Encoder, path: Path) -> None:
-    """Write `encoder.onnx`: images uint8 [N, S, S, 3] to features float32 [N, D], any N."""
-    size = encoder.input_size
-    generator = torch.Generator().manual_seed(0)
-    shape = (EXAMPLE_BATCH, size, size, 3)
-    images = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
-    _export(encoder, images, path, {"images": "N"}, ("features",))
+def export_bundle(
+    folder: str | Path,
+    *,
+    encoder: Encoder,
+    served_head: ServedHead,
+    card_fields: Mapping[str, Any],
+    check_frames: NDArray[np.uint8],
+    overwrite: bool = False,
+) -> Bundle:
+    """Write a bundle, and prove that its ONNX graphs are the PyTorch networks.
 
+    Args:
+        folder: where the bundle shall be.
+        encoder: with its trained weights.
+        served_head: head and known score; the head made by `build_head`.
+        card_fields: the card as JSON-like values, without what follows from the networks:
+            schema_version, encoder, head, geometry.input_size, preprocessing_fingerprint, files
+            and versions are filled in. `geometry` may be left out.
+        check_frames: real preprocessed frames uint8 [N, S, S, 3], N at least 1, on which both are
+            compared; windows of 16 are read from them in their order.
+        overwrite: replace a bundle that is there.
 
-def export_head(served: ServedHead, path: Path) -> None:
-    """Write `head.onnx`: features float32 [B, 16, D] to logits [B, K] and known_score [B]."""
-    generator = torch.Generator().manual_seed(0)
-    shape = (EXAMPLE_BATCH, WINDOW, served.head.feature_size)
-    features = torch.rand(shape, generator=generator)
-    _export(with_onnx_lstm(served), features, path, {"features": "B"}, ("logits", "known_score"))
+    Raises:
+        TrainingError: ONNX and PyTorch differ by more than 1e-4, or the networks do not fit.
+        BundleError: the card's fields are not as they must be, or the place is taken.
+        FrameError: frames of another dtype or shape.
+    """
+    encoder, served_head = frozen(encoder), frozen(served_head)
+    fields = complete_fields(card_fields, encoder, served_head)
 
-
-def _export(
-    module: nn.Module,
-    example: Tensor,
-    path: Path,
-    inputs: Mapping[str, str],
-    outputs: tuple[str, ...],
-) -> None:
-    """Trace in evaluation mode and write one self-contained file."""
-    ((_, batch_name),) = inputs.items()
-    was_training = module.training
-    module.eval()
-    try:
-        with _quiet(), torch.no_grad():
-            program = torch.onnx.export(
-                module,
-                (example,),
-                input_names=list(inputs),
-                output_names=list(outputs),
-                opset_version=OPSET,
-                dynamic_shapes=({0: torch.export.Dim(batch_name)},),
-                dynamo=True,
-                external_data=False,
-                verbose=False,
+    def make(place: Path) -> None:
+        export_encoder(encoder, place / "encoder.onnx")
+        export_head(served_head, place / "head.onnx")
+        save_weights(encoder, served_head, place / "weights.safetensors")
+        difference = largest_difference(
+            encoder, served_head, place, check_frames, fields.get("temperature", 1.0)
+        )
+        if difference > LARGEST_DIFFERENCE:
+            raise TrainingError(
+                f"{folder}: ONNX and PyTorch differ by {difference:.2g} on {len(check_frames)} "
+                f"frames, {LARGEST_DIFFERENCE:g} is allowed; nothing was written"
             )
-    finally:
-        module.train(was_training)
-    assert program is not None
-    model = program.model_proto
-    _forget_the_machine(model)
-    onnx.checker.check_model(model, full_check=True)
-    path.write_bytes(model.SerializeToString(deterministic=True))
+        _log.info("ONNX and PyTorch differ by %.2g at most", difference)
+
+    def make_card(files: dict[str, str]) -> Card:
+        return cards.parse(json.dumps({**fields, "files": files}), "the card's fields")
+
+    return write_bundle(folder, make, make_card, overwrite=overwrite)
 
 
-def _forget_the_machine(model: onnx.ModelProto) -> None:
-    """Drop stack traces and source paths that the exporter leaves in every node."""
-    graph = model.graph
-    del model.metadata_props[:]
-    model.doc_string = ""
-    for part in (graph, *graph.node, *graph.initializer, *graph.value_info):
-        del part.metadata_props[:]
-        part.doc_string = ""
-    for value in (*graph.input, *graph.output):
-        del value.metadata_props[:]
-        value.doc_string = ""
-    del graph.value_info[:]
+def complete_fields(
+    given: Mapping[str, Any], encoder: Encoder, served: ServedHead
+) -> dict[str, Any]:
+    """The card's fields but for `files`: those given, and those that follow from the networks.
+
+    Raises:
+        TrainingError: a given field contradicts the networks.
+    """
+    spec, head = encoder.spec, served.head
+    window = dict(given.get("geometry", {})).get("window_fraction", spec.window_fraction)
+    geometry = Geometry(encoder.input_size, window)
+    follows = {
+        "schema_version": cards.SCHEMA_VERSION,
+        "encoder": {
+            "name": spec.name,
+            "feature_size": spec.feature_size,
+            "precision": "float32",
+        },
+        "head": {"name": head.name, "options": served.options},
+        "geometry": {"input_size": encoder.input_size, "window_fraction": window},
+        "preprocessing_fingerprint": fingerprint(geometry, given.get("spacing_seconds", 0.0)),
+        "versions": library_versions(),
+    }
+    wrong = [key for key in follows if key in given and given[key] != follows[key]]
+    if head.feature_size != spec.feature_size:
+        wrong.append(f"a head for {head.feature_size} features on {spec.name}")
+    if head.num_classes != len(given.get("labels", ())):
+        wrong.append(f"{len(given.get('labels', ()))} labels for {head.num_classes} logits")
+    if wrong:
+        raise TrainingError(f"the card's fields contradict the networks: {', '.join(wrong)}")
+    return {**given, **follows}
 
 
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the exporter's chatter (prints, warnings, its loggers) off the terminal."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
+def library_versions() -> dict[str, str]:
+    """What the bundle was made with."""
+    names = ("torch", "timm", "onnx", "onnxscript", "onnxruntime", "numpy")
+    versions = {name: metadata.version(name) for name in names}
+    return {"actionstream": actionstream.__version__, **versions}
+
+
+def save_weights(encoder: Encoder, served: ServedHead, path: Path) -> None:
+    """Write both networks' tensors as `encoder.*`, `head.*` and `known.*`, for more training."""
+    tensors = {f"encoder.{key}": value for key, value in encoder.state_dict().items()}
+    tensors.update(served.state_dict())
+    save_file({key: value.contiguous() for key, value in tensors.items()}, path)
+
+
+def largest_difference(
+    encoder: Encoder,
+    served: ServedHead,
+    folder: Path,
+    frames: NDArray[np.uint8],
+    temperature: float,
+) -> float:
+    """Between a folder's ONNX files and networks on the CPU in evaluation mode, from frames to
+    calibrated probabilities and known_score.
+    """
+    check_images(frames, encoder.input_size)
+    onnx_encoder = open_encoder(folder / "encoder.onnx")
+    onnx_head = open_head(folder / "head.onnx")
+    onnx_logits, onnx_known = onnx_head.read(_windows(onnx_encoder.encode(frames)))
+    with torch.inference_mode():
+        features = encoder(torch.from_numpy(frames)).numpy()
+        logits, known = served(torch.from_numpy(_windows(features)))
+    gaps = (
+        calibrate(onnx_logits, temperature) - calibrate(logits.numpy(), temperature),
+        onnx_known - known.numpy(),
+    )
+    return max(float(np.nan_to_num(np.abs(gap), nan=np.inf).max()) for gap in gaps)
+
+
+def _windows(features: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Every window of 16 looks, the first one padded in front with its oldest look."""
+    padded = np.concatenate([np.repeat(features[:1], WINDOW - 1, axis=0), features])
+    return np.stack([padded[i : i + WINDOW] for i in range(len(features))])
