@@ -1,0 +1,134 @@
+"""The command line: `actionstream VERB ...`. One file a verb; each parses, calls and prints.
+
+A verb's module offers `add_parser(subparsers)` and `run(args) -> exit code`. It imports what is
+heavy inside `run`, so that `actionstream --help` is quick. stdout holds results only; progress and
+messages go to stderr.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from actionstream import __version__
+from actionstream.errors import ActionstreamError
+
+VERBS = ("predict", "webcam", "app", "demo", "verify", "train", "evaluate", "export", "data")
+
+DONE = 0
+SOME_FAILED = 1
+WRONG_USE = 2
+INTERRUPTED = 130
+BROKEN_PIPE = 141  # 128 + SIGPIPE: what a shell shows for a program whose reader went away
+TERMINATED = 143  # 128 + SIGTERM
+
+_EPILOG = """exit codes: 0 all done, 1 some source failed or a check did not hold, 2 wrong use,
+130 interrupted (what was finished is printed)"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        argv: the words after the program's name; None for those of this process.
+
+    Returns:
+        The exit code: 0 all done, 1 some source failed, 2 wrong use, 130 interrupted.
+    """
+    words = sys.argv[1:] if argv is None else list(argv)
+    try:
+        with _ending_cleanly_on_sigterm():
+            args = _parse(words)
+            code: int = args.run(args)
+            sys.stdout.flush()
+            return code
+    except ActionstreamError as error:
+        _complain(str(error))
+        return WRONG_USE
+    except KeyboardInterrupt:
+        _complain("interrupted")
+        return INTERRUPTED
+    except BrokenPipeError:
+        _abandon_stdout()
+        return BROKEN_PIPE
+    except OSError as error:
+        _abandon_stdout()
+        _complain(str(error))
+        return WRONG_USE
+
+
+def _parse(words: Sequence[str]) -> argparse.Namespace:
+    """The arguments, with `run` set. Leaves with code 2 and a message on stderr if they are wrong.
+
+    A verb that is named is parsed by its own parser alone: the other verbs' modules stay
+    unloaded, and options may stand between sources (`predict a.mp4 --json b.mp4`).
+    """
+    parser, verbs = _build(words[:1] if words and words[0] in VERBS else VERBS)
+    if words and words[0] in verbs.choices:
+        verb: argparse.ArgumentParser = verbs.choices[words[0]]
+        if any(isinstance(action, argparse._SubParsersAction) for action in verb._actions):
+            return verb.parse_args(words[1:])
+        return verb.parse_intermixed_args(words[1:])
+    args = parser.parse_args(words)
+    if not hasattr(args, "run"):
+        parser.print_help(sys.stderr)
+        raise SystemExit(WRONG_USE)
+    return args
+
+
+def _build(names: Sequence[str]) -> tuple[argparse.ArgumentParser, Any]:
+    parser = argparse.ArgumentParser(
+        prog="actionstream",
+        description="Name the human action in a video or in front of a camera.",
+        epilog=_EPILOG,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"actionstream {__version__}")
+    verbs = parser.add_subparsers(title="verbs", metavar="VERB")
+    for name in names:
+        try:
+            module = importlib.import_module(f"actionstream.cli.{name}")
+        except ModuleNotFoundError as error:
+            if error.name != f"actionstream.cli.{name}":
+                raise
+            continue
+        module.add_parser(verbs)
+        verbs.choices[name].set_defaults(run=module.run)
+    return parser, verbs
+
+
+@contextlib.contextmanager
+def _ending_cleanly_on_sigterm() -> Iterator[None]:
+    """Let SIGTERM unwind the program as Ctrl-C does, so that half-written files are removed."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: object) -> None:
+        raise SystemExit(TERMINATED)
+
+    previous = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def _complain(message: str) -> None:
+    with contextlib.suppress(OSError):
+        print(f"actionstream: {' '.join(message.split())}", file=sys.stderr, flush=True)
+
+
+def _abandon_stdout() -> None:
+    """Send what is still buffered for stdout nowhere: Python would flush it again at its end."""
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)

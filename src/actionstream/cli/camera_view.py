@@ -1,0 +1,153 @@
+"""The picture and the words that `actionstream webcam` shows on its page."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self
+
+from actionstream.draw import draw_reading, spoken
+from actionstream.frames import Pixels, Reading
+from actionstream.live.page import LivePage
+from actionstream.live.session import Session
+from actionstream.video.jpeg import encode_jpeg
+from actionstream.video.picture import DecodedFrame
+
+UNKNOWN = "no known action"
+MOST_PICTURES_PER_SECOND = 25
+"""More than this costs processor time that the model can use better."""
+
+
+class SharedPicture:
+    """A frame's RGB, made at most once and only when somebody asks, from any thread.
+
+    All frames of a source share `lock`, because they share one converter.
+    """
+
+    def __init__(self, frame: DecodedFrame, lock: threading.Lock) -> None:
+        self._frame, self._lock = frame, lock
+        self._pixels: Pixels | None = None
+
+    def __call__(self) -> Pixels:
+        with self._lock:
+            if self._pixels is None:
+                self._pixels = self._frame.to_rgb()
+            return self._pixels
+
+
+class CameraView:
+    """Draws the newest reading on the newest picture, for whoever watches the page.
+
+    In a thread of its own with one slot, so that a large picture holds up nothing but itself.
+    What goes wrong in it is raised by `check`.
+    """
+
+    def __init__(self, page: LivePage, session: Session, looks_needed: int) -> None:
+        self._page, self._session, self._looks_needed = page, session, looks_needed
+        self._news = threading.Condition()
+        self._slot: Callable[[], Pixels] | None = None
+        self._closing = False
+        self._error: Exception | None = None
+        self._thread = threading.Thread(target=self._run, name="actionstream-view", daemon=True)
+        self._thread.start()
+
+    def offer(self, picture: Callable[[], Pixels]) -> None:
+        """This is the newest picture."""
+        if self._page.viewers == 0:
+            return
+        with self._news:
+            self._slot = picture
+            self._news.notify()
+
+    def check(self) -> None:
+        """Raise what went wrong in the thread."""
+        if self._error is not None:
+            error, self._error = self._error, None
+            raise error
+
+    def close(self) -> None:
+        with self._news:
+            self._closing = True
+            self._news.notify()
+        self._thread.join()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _run(self) -> None:
+        try:
+            while self._show_next():
+                pass
+        except Exception as error:  # noqa: BLE001  handed back by `check`
+            self._error = error
+
+    def _show_next(self) -> bool:
+        with self._news:
+            self._news.wait_for(lambda: self._slot is not None or self._closing)
+            picture, self._slot = self._slot, None
+            if self._closing or picture is None:
+                return False
+        began = time.monotonic()
+        self._page.show(encode_jpeg(self._annotated(picture())))
+        spare = 1 / MOST_PICTURES_PER_SECOND - (time.monotonic() - began)
+        if spare > 0:
+            time.sleep(spare)
+        return True
+
+    def _annotated(self, pixels: Pixels) -> Pixels:
+        reading = self._session.latest
+        if reading is None:
+            return pixels
+        return draw_reading(
+            pixels,
+            reading.shown,
+            reading.shown_confidence,
+            reading.top(3),
+            status=reading.status,
+            looks_seen=reading.looks_seen,
+            looks_needed=self._looks_needed,
+        )
+
+
+def page_status(state: str, session: Session, looks_needed: int) -> dict[str, Any]:
+    """What the page says beside the picture, as its script expects it."""
+    reading = session.latest
+    return {
+        "headline": _headline(reading, looks_needed),
+        "shown": None if reading is None else reading.shown,
+        "top": [
+            {"label": spoken(candidate.label), "confidence": candidate.confidence}
+            for candidate in (reading.top(3) if reading else [])
+        ],
+        "state": state,
+        "figures": figures(session),
+    }
+
+
+def _headline(reading: Reading | None, looks_needed: int) -> str:
+    if reading is None:
+        return "waiting for a picture"
+    if reading.status == "warming_up":
+        return f"warming up {min(reading.looks_seen, looks_needed)}/{looks_needed}"
+    if reading.shown is None:
+        return UNKNOWN
+    return f"{spoken(reading.shown)} {reading.shown_confidence:.0%}"
+
+
+def figures(session: Session) -> str:
+    """The rates and the age of the answer, in one line."""
+    counts = session.statistics()
+    return (
+        f"camera {counts.frames_per_second:.0f}/s, answers {counts.readings_per_second:.1f}/s, "
+        f"{1000 * counts.age_p50_seconds:.0f} ms old, {counts.looks_dropped} looks dropped"
+    )

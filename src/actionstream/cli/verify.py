@@ -1,0 +1,70 @@
+"""`actionstream verify CLIP`: file = live = PyTorch, on anybody's clip."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from actionstream.cli.options import add_model_options, load_model
+from actionstream.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from actionstream.recognizer import Recognizer
+    from actionstream.verify import Verification
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the verb's parser."""
+    parser = subparsers.add_parser(
+        "verify",
+        help="prove that file, live stream and PyTorch give the same readings",
+        description="Recognise a clip as a file, as a live stream frame by frame, and with the "
+        "other engine (PyTorch, from the extra [train]), and compare every reading. The first "
+        "difference over 1e-4 is named, with exit code 1.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("clip", metavar="CLIP", help="a video file")
+    add_model_options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Compare and print; 0 if all is alike, else 1."""
+    from actionstream.cli.progress import ProgressLine
+    from actionstream.verify import verify_clip
+
+    model = load_model(args)
+    other, skipped = _other(args)
+    order = ["file", "live", *([] if other is None else [other.engine.name])]
+    with ProgressLine(len(order)) as line:
+
+        def show(name: str, seconds: float, duration: float | None) -> None:
+            share = min(seconds / duration, 1.0) if duration else 0.0
+            line.show(order.index(name) + share, name)
+
+        found = verify_clip(args.clip, model, other=other, skipped=skipped, progress=show)
+    _print(found, model)
+    return 0 if found.ok else 1
+
+
+def _other(args: argparse.Namespace) -> tuple[Recognizer | None, str | None]:
+    """The same bundle on the other engine, or why there is none."""
+    try:
+        return load_model(args, engine="torch" if args.engine == "onnx" else "onnx"), None
+    except MissingExtraError as error:
+        return None, str(error)
+
+
+def _print(found: Verification, model: Recognizer) -> None:
+    answer = found.answer
+    readings = len(answer.readings)
+    print(f"{answer.source}: {answer.label or 'no known action'}, {readings} readings")
+    print(f"model {model.card.name} ({model.fingerprint}) on {model.engine.describe()}")
+    for comparison in found.comparisons:
+        if comparison.first is None:
+            largest = ", ".join(f"{what} {by:.1e}" for what, by in comparison.largest.items())
+            print(f"same: {comparison.name}: {comparison.readings} readings; largest: {largest}")
+        else:
+            print(f"DIFFERENT: {comparison.name}: {comparison.first}")
+    if found.skipped:
+        print(f"not compared with the other engine: {found.skipped}")
+    print(f"{'same' if found.ok else 'DIFFERENT'} to {found.tolerance:g}")
