@@ -44,8 +44,8 @@ def test_ones_own_list_with_paths_and_groups(tmp_path: Path) -> None:
     (root / "list.csv").write_text(rows + "b/2.mp4,hop,carl,test\n")
     split = load_csv(root / "list.csv")
     assert split.labels == ("hop", "run")
-    assert [(c.stem, c.group) for c in split.train] == [("a/1", "anna"), ("b/1", "ben")]
-    assert [(c.stem, c.group) for c in split.test] == [("b/2", "carl")]
+    assert [(c.stem, c.group) for c in split.train] == [("a__1", "anna"), ("b__1", "ben")]
+    assert [(c.stem, c.group) for c in split.test] == [("b__2", "carl")]
     assert split.name == "list (CSV)"
     assert split.notes == ()
 

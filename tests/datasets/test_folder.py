@@ -34,9 +34,9 @@ def test_sides_given_by_folders(tmp_path: Path) -> None:
     names = ["train/Run/a.mp4", "train/Hop/b.mp4", "Val/Run/c.mp4", "test/Run/deep/d.mp4"]
     split = load_folder(plant(tmp_path, [*names, "test/Run/notes.txt"]), grouping="alone")
     assert split.labels == ("Hop", "Run")
-    assert [c.stem for c in split.train] == ["Hop/b", "Run/a"]
-    assert [c.stem for c in split.validation] == ["Run/c"]
-    assert [(c.stem, c.group) for c in split.test] == [("Run/deep/d", "Run/deep/d")]
+    assert [c.stem for c in split.train] == ["Hop__b", "Run__a"]
+    assert [c.stem for c in split.validation] == ["Run__c"]
+    assert [(c.stem, c.group) for c in split.test] == [("Run__deep__d", "Run/deep/d")]
     assert split.listed == {"train": 2, "validation": 1, "test": 1}
     assert split.notes == ()
 
@@ -48,14 +48,14 @@ def test_a_class_may_be_called_train(tmp_path: Path) -> None:
 
 def test_one_name_on_two_sides_is_refused(tmp_path: Path) -> None:
     root = plant(tmp_path, ["train/Run/a.mp4", "test/Run/a.mp4"])
-    with pytest.raises(LeakError, match=r"share 1 clip names \(Run/a\)"):
+    with pytest.raises(LeakError, match=r"share 1 clip names \(Run__a\)"):
         check_leaks(load_folder(root).sides)
 
 
 def test_groups_by_ucf_names(tmp_path: Path) -> None:
     root = plant(tmp_path, [f"Run/v_run_g0{g}_c0{c}.mp4" for g in (1, 2) for c in (1, 2)])
     assert groups(root) == groups(root, "ucf")
-    assert groups(root)["Run/v_run_g02_c01"] == "Run/g02"
+    assert groups(root)["Run__v_run_g02_c01"] == "Run/g02"
     assert len(set(groups(root).values())) == 2
     assert load_folder(root).notes[0] == "groups are guessed from gNN in the names"
 
@@ -64,7 +64,7 @@ def test_groups_by_subfolder_hold_over_classes(tmp_path: Path) -> None:
     names = [f"{label}/{who}/{i}.mp4" for label in ("A", "B") for who in "xyz" for i in (1, 2)]
     root = plant(tmp_path, names)
     assert groups(root) == groups(root, "subfolder")
-    assert groups(root)["A/x/1"] == groups(root)["B/x/2"] == "x"
+    assert groups(root)["A__x__1"] == groups(root)["B__x__2"] == "x"
     split = load_folder(root)
     assert split.notes[0] == "groups are guessed from the folders below the classes"
     assert check_leaks(split.sides) == ()
@@ -74,7 +74,7 @@ def test_groups_by_subfolder_hold_over_classes(tmp_path: Path) -> None:
 def test_groups_by_numbered_pieces(tmp_path: Path) -> None:
     names = [f"Run/{name}_{i:02}.mp4" for name in ("park", "gym-2") for i in range(3)]
     root = plant(tmp_path, names)
-    assert groups(root)["Run/gym-2_01"] == "gym-2"
+    assert groups(root)["Run__gym-2_01"] == "gym-2"
     assert set(groups(root).values()) == {"park", "gym-2"}
     assert "guessed from numbered names" in load_folder(root).notes[0]
     assert len(set(groups(root, "alone").values())) == 6

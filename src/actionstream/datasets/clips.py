@@ -19,7 +19,8 @@ class Clip:
 
     `label` is None for "no known action". `group` names the unit that must not be divided over
     two sides of a split (one source video, such as "Archery/g08"). `stem` is the clip's name
-    without folder and suffix, spelled as in the lists where there are lists.
+    without suffix, spelled as in the lists where there are lists; where clips of several folders
+    may have one name, the folders stand before it ("Run__a"). It never holds a "/".
     """
 
     path: Path

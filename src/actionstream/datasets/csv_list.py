@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from actionstream.datasets.clips import Side, Split
-from actionstream.datasets.files import index_by_stem, videos_below
+from actionstream.datasets.files import index_by_stem, joined_stem, videos_below
 from actionstream.datasets.held_out import hold_out
 from actionstream.datasets.lists import line_error, read_table
 from actionstream.datasets.matching import ListedClip, split_from_lists
@@ -92,7 +92,7 @@ def _row(path: Path, number: int, cells: dict[str, str]) -> _Row:
     if not label:
         raise line_error(path, number, "the label is empty")
     if file:
-        stem, group = Path(file).with_suffix("").as_posix(), f"{label}/{file}"
+        stem, group = joined_stem(Path(file)), f"{label}/{file}"
     elif cells.get("youtube_id"):
         stem, group = _kinetics_stem(path, number, cells), cells["youtube_id"]
     else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from actionstream.errors import DatasetError
 from actionstream.video import VIDEO_EXTENSIONS, find_videos
@@ -47,6 +47,15 @@ def videos_below(folder: Path) -> list[Path]:
         return find_videos(folder)
     except OSError as error:
         raise _not_a_folder(folder, error) from error
+
+
+def joined_stem(path: PurePath) -> str:
+    """A stem that tells clips of one name in several folders apart: "Run__a" for "Run/a.mp4".
+
+    It holds no "/", so that it can be part of a file's name.
+    """
+    parts = path.with_suffix("").parts
+    return "__".join(part for part in parts if part not in (path.anchor, ".", ".."))
 
 
 def index_by_stem(paths: Iterable[Path]) -> dict[str, list[Path]]:

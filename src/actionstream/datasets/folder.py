@@ -14,7 +14,7 @@ from typing import Literal
 
 from actionstream.datasets.clips import Clip, Side, Split
 from actionstream.datasets.csv_list import SIDE_NAMES
-from actionstream.datasets.files import subfolders, videos_below
+from actionstream.datasets.files import joined_stem, subfolders, videos_below
 from actionstream.datasets.held_out import hold_out
 from actionstream.datasets.leak import join_groups_of
 from actionstream.datasets.matching import choose_labels
@@ -28,17 +28,17 @@ _PIECE = re.compile(r"(.+?)[ _.-]+\d+")
 
 @dataclass(frozen=True, slots=True)
 class _File:
-    """A file of a class folder; `name` is "Class/[sub/]stem", what the clip is called."""
+    """A file of a class folder; `relative` is "Class/[sub/]clip.mp4"."""
 
     path: Path
     label: str
-    name: str
+    relative: Path
     side: Side | None
 
     @property
     def inner(self) -> str:
         """The folder below the class folder, "" if it lies directly there."""
-        return "/".join(self.name.split("/")[1:-1])
+        return "/".join(self.relative.parts[1:-1])
 
 
 def load_folder(
@@ -50,7 +50,7 @@ def load_folder(
 ) -> Split:
     """The clips of a folder of class folders, the labels in the order of their names.
 
-    A clip's stem is "Class/name". `grouping` says which clips are of one source:
+    A clip's stem is "Class__name". `grouping` says which clips are of one source:
 
     - "ucf": `..._g08_c01` in the stem; the group is class and g08
     - "subfolder": `Class/person3/clip.mp4`; the group is "person3", over all classes
@@ -69,7 +69,10 @@ def load_folder(
     if not files:
         raise DatasetError(f"{root}: holds no clip; expected Class/clip.mp4")
     groups, note = _guess(files) if grouping == "auto" else (_grouped(files, grouping), ())
-    clips = [Clip(f.path, f.label, group, f.name) for f, group in zip(files, groups, strict=True)]
+    clips = [
+        Clip(file.path, file.label, group, joined_stem(file.relative))
+        for file, group in zip(files, groups, strict=True)
+    ]
     on: dict[Side, tuple[Clip, ...]] = {
         side: tuple(c for c, f in zip(clips, files, strict=True) if (f.side or "train") == side)
         for side in ("train", "validation", "test")
@@ -97,7 +100,7 @@ def _read(root: Path) -> list[_File]:
 
 def _class_files(root: Path, side: Side | None) -> list[_File]:
     return [
-        _File(path, folder.name, path.relative_to(root).with_suffix("").as_posix(), side)
+        _File(path, folder.name, path.relative_to(root), side)
         for folder in subfolders(root)
         for path in videos_below(folder)
     ]
@@ -125,7 +128,7 @@ def _grouped(files: Iterable[_File], grouping: Grouping) -> list[str]:
         "ucf": _ucf,
         "subfolder": lambda file: file.inner,
         "pieces": _piece,
-        "alone": lambda file: file.name,
+        "alone": lambda file: file.relative.with_suffix("").as_posix(),
     }
     if grouping not in rules:
         raise DatasetError(f"grouping is auto or one of {', '.join(rules)}, not {grouping!r}")
