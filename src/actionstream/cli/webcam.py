@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import re
 import sys
 import threading
@@ -29,6 +30,8 @@ FIRST_TRIES = 3
 """A source that never gave a picture in this many tries is a mistake, not a hiccup."""
 MOST_REMEMBERED = 200
 """Actions listed at the end at most: the newest."""
+
+_log = logging.getLogger(__name__)
 
 _DONE, _FAILED, _INTERRUPTED = 0, 1, 130
 
@@ -212,6 +215,7 @@ class _Watch:
         looks_needed: int,
     ) -> None:
         from actionstream.cli.camera_view import CameraView, SharedPicture, page_status
+        from actionstream.errors import FrameError
 
         converter = threading.Lock()
         with ExitStack() as stack:
@@ -221,7 +225,10 @@ class _Watch:
                 view = stack.enter_context(CameraView(page, session, looks_needed))
             for frame in source:
                 picture = SharedPicture(frame, converter)
-                session.offer(picture, frame.time_seconds)
+                try:
+                    session.offer(picture, frame.time_seconds)
+                except FrameError as error:  # one picture that FFmpeg could not convert
+                    _log.warning("%s: %s", source.name, error)
                 announcer.check()
                 if view is not None:
                     view.check()

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import cast
 
 import av
-from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 
 from actionstream.frames import Pixels, check_pixels
@@ -31,7 +29,7 @@ def encode_jpeg(rgb: Pixels, quality: int = 80) -> bytes:
     scale = _WORST_SCALE - (_WORST_SCALE - _BEST_SCALE) * (quality - 1) / 99
     frame = VideoFrame.from_ndarray(rgb, format="rgb24")
     frame = frame.reformat(format="yuvj420p", dst_colorspace="ITU601", dst_color_range="JPEG")
-    encoder = cast(VideoCodecContext, av.CodecContext.create("mjpeg", "w"))
+    encoder = av.CodecContext.create("mjpeg", "w")
     encoder.width, encoder.height = frame.width, frame.height
     encoder.pix_fmt = "yuvj420p"
     encoder.time_base = Fraction(1, 25)
