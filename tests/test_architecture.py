@@ -32,6 +32,7 @@ ROOMS = (
     "stream",
     "recognizer",
     "verify",
+    "demo",
     "live",
     "draw",
     "annotate",
