@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 Pixels = NDArray[np.uint8]
 
 GREY_FIRST, GREY_STEP, GREY_COUNT = 24, 8, 26  # 24, 32 ... 224, then from the start again
+INTERLACED_DCT = 1 << 18  # AV_CODEC_FLAG_INTERLACED_DCT
 CLOCK = 90_000  # ticks a second of the encoders' time base
 RED, GREEN, BLUE = (220, 30, 30), (30, 200, 30), (30, 30, 220)
 SAMPLE_RATE = 48_000
@@ -87,13 +88,16 @@ def make_clip(
     pixel_shape: Fraction | None = None,
     container_format: str | None = None,
     pictures: Sequence[Pixels] | None = None,
+    matrix: str | None = None,
+    interlaced: bool = False,
 ) -> Path:
     """Encode `frames` pictures (or `pictures`) and return `path`.
 
     `size` is (width, height) as shown. `rotation` is the clockwise turn that a player applies:
     pictures are stored turned the other way, so that the shown picture is always `picture(i)`.
     `times` are seconds, one a frame; without them frames come at `rate`. `audio` names an
-    encoder for a tone as long as the video.
+    encoder for a tone as long as the video. `colorspace` ("ITU601", "ITU709") is used and tagged,
+    `matrix` is used and not tagged. `interlaced`: the lines of a picture are two moments.
     """
     rate = Fraction(rate).limit_denominator(1001)
     times = [float(i / rate) for i in range(frames)] if times is None else list(times)
@@ -117,12 +121,14 @@ def make_clip(
             stream.codec_context.color_range = 2
         if pixel_shape is not None:
             stream.codec_context.sample_aspect_ratio = pixel_shape
+        if interlaced:
+            stream.codec_context.flags |= INTERLACED_DCT
         if rotation:
             stream.set_display_rotation(-rotation)
         sound = output.add_stream(audio, rate=SAMPLE_RATE) if audio else None
         for pixels, seconds in zip(shown, times, strict=True):
             stored = np.ascontiguousarray(np.rot90(pixels, rotation // 90))
-            frame = _coded(stored, pix_fmt, colorspace, full_range)
+            frame = _coded(stored, pix_fmt, matrix or colorspace, full_range)
             frame.pts, frame.time_base = round(seconds / ticks), ticks
             output.mux(stream.encode(frame))
         output.mux(stream.encode(None))
@@ -132,9 +138,7 @@ def make_clip(
     return path
 
 
-def _coded(
-    stored: Pixels, pix_fmt: str, colorspace: str | None, full_range: bool
-) -> av.VideoFrame:
+def _coded(stored: Pixels, pix_fmt: str, colorspace: str | None, full_range: bool) -> av.VideoFrame:
     rgb = av.VideoFrame.from_ndarray(stored, format="rgb24")
     if pix_fmt == "gray" and not full_range:  # swscale knows grey in full range only
         luma = rgb.reformat(format="yuv444p", dst_color_range="MPEG").to_ndarray()[0]

@@ -56,10 +56,11 @@ class Decoder:
         self.broke_off = False
         self._source, self._container, self._stream = source, container, stream
         self._limits = limits
+        self._context = stream.codec_context
         self._failures = 0
-        stream.codec_context.thread_count = threads = threads or default_threads()
+        self._context.thread_count = threads = threads or default_threads()
         # Frame threads are the quicker ones, but each holds back one picture.
-        stream.codec_context.thread_type = "SLICE" if live else "AUTO"
+        self._context.thread_type = "SLICE" if live else "AUTO"
         for other in container.streams:
             if other.index != stream.index:
                 other.discard = av.stream.Discard.all
@@ -114,7 +115,7 @@ class Decoder:
         if packet is not None and self._avi_stamps is not None:
             self._avi_stamps.append(packet.dts)
         try:
-            frames = self._stream.codec_context.decode(packet)
+            frames = self._context.decode(packet)
         except av.FFmpegError as error:
             log.debug("%s: packet refused: %s", self._source, error)
             frames, damaged = [], True
@@ -122,7 +123,7 @@ class Decoder:
             if self._avi_stamps:
                 self._avi_stamps.pop()
             if self._failures % FAILURES_BEFORE_RESET == 0:
-                self._stream.codec_context.flush_buffers()
+                self._context.flush_buffers()
         self.corrupt_packets += damaged
         return frames
 

@@ -71,11 +71,13 @@ def describe(
     check_pixels(source, width, height, limits)
     if orientation.transpose:
         width, height = height, width
+    end = announced_end(container, stream)
+    duration = 0.0 if end is None else end.seconds - frame_seconds(first, stream)
     return VideoProbe(
         width=width,
         height=height,
         frame_rate=frame_rate(stream),
-        duration_seconds=stream_duration(stream) or container_duration(container, stream),
+        duration_seconds=duration if duration > 0 else None,
         codec=stream.codec_context.name,
         pixel_format=first.format.name,
         rotation_degrees=orientation.rotation_degrees,
@@ -93,28 +95,53 @@ def frame_rate(stream: VideoStream) -> float:
     return ASSUMED_FRAME_RATE
 
 
-def stream_duration(stream: VideoStream) -> float | None:
-    """Seconds that the container announces for this stream, None if it does not."""
+@dataclass(frozen=True, slots=True)
+class AnnouncedEnd:
+    """When the container says that the video ends, on the container's own clock, in seconds.
+
+    `exact` is False where it only tells the end of the longest of several streams.
+    """
+
+    seconds: float
+    exact: bool
+
+
+def announced_end(container: InputContainer, stream: VideoStream) -> AnnouncedEnd | None:
+    """None if the container does not say."""
+    alone = len(container.streams) == 1
+    if container.format.name.startswith("matroska"):
+        # Both its tag and its duration are the time of the end; FFmpeg's duration of the stream
+        # is only a copy of the latter.
+        tag = _CLOCK.fullmatch(stream.metadata.get("DURATION", ""))
+        if tag is not None:
+            hours, minutes, seconds = tag.groups()
+            end = int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+            return AnnouncedEnd(end, True)
+        return (
+            AnnouncedEnd(container.duration / av.time_base, alone) if container.duration else None
+        )
     if stream.duration and stream.time_base:
-        return float(stream.duration * stream.time_base)
-    tag = _CLOCK.fullmatch(stream.metadata.get("DURATION", ""))  # Matroska: the time of its end
-    if tag is None:
-        return None
-    hours, minutes, seconds = tag.groups()
-    end = int(hours) * 3600 + int(minutes) * 60 + float(seconds)
-    return max(0.0, end - _start(stream)) or None
+        start = stream.start_time or 0
+        return AnnouncedEnd(float((start + stream.duration) * stream.time_base), True)
+    if container.duration:
+        start = container.start_time or 0
+        return AnnouncedEnd((start + container.duration) / av.time_base, alone)
+    return None
 
 
-def container_duration(container: InputContainer, stream: VideoStream) -> float | None:
-    """Seconds that the container announces for the longest of its streams."""
-    if not container.duration:
-        return None
-    seconds = container.duration / av.time_base
-    if container.format.name.startswith("matroska"):  # it too is the time of the end
-        seconds = max(0.0, seconds - _start(stream))
-    return seconds or None
+def first_frame_seconds(path: Path | str, *, limits: Limits = DEFAULT_LIMITS) -> float:
+    """The time of the first frame on the file's own clock, which its sound keeps too.
+
+    It is decoded: the start that a header tells may be that of the sound.
+    """
+    with open_file(path, limits=limits) as container:
+        stream = choose_video(path, container, limits)
+        decoder = Decoder(path, container, stream, threads=1, limits=limits)
+        return frame_seconds(next(decoder.frames(), None), stream)
 
 
-def _start(stream: VideoStream) -> float:
-    """The time of the stream's first frame on the container's own clock."""
-    return float((stream.start_time or 0) * (stream.time_base or 0))
+def frame_seconds(frame: VideoFrame | None, stream: VideoStream) -> float:
+    """The frame's time on the file's own clock; 0 if it has none."""
+    if frame is None or frame.pts is None or not stream.time_base:
+        return 0.0
+    return float(frame.pts * stream.time_base)

@@ -18,10 +18,9 @@ from actionstream.video.opening import choose_video, open_file
 from actionstream.video.picture import Converter, DecodedFrame
 from actionstream.video.probe import (
     VideoProbe,
-    container_duration,
+    announced_end,
     describe,
-    frame_rate,
-    stream_duration,
+    frame_seconds,
 )
 
 # How much may be missing at the end before a file counts as truncated: headers round, sound
@@ -120,11 +119,9 @@ class VideoReader:
             self._container.close()
             raise
         self._converter = Converter(self._stream.sample_aspect_ratio)
-        self._clock = FrameClock(
-            frame_rate(self._stream),
-            self._stream.time_base,
-            stream_duration(self._stream) or container_duration(self._container, self._stream),
-        )
+        self._clock: FrameClock | None = None
+        self._end = announced_end(self._container, self._stream)
+        self._first_seconds = 0.0  # of the first frame, on the file's own clock
         self._frames = self._decoder.frames()
         self._probe: VideoProbe | None = None
         self._waiting: VideoFrame | None = None  # the first frame, decoded early for the probe
@@ -153,6 +150,7 @@ class VideoReader:
         if frame is None:
             self._finish()
             raise StopIteration
+        assert self._clock is not None
         time_seconds, duration = self._clock.time(frame), self._clock.duration(frame)
         self.frames_read += 1
         self.duration_seconds = max(self.duration_seconds, time_seconds + duration)
@@ -171,7 +169,10 @@ class VideoReader:
             damaged = self.corrupt_packets
             cause = f" ({damaged} damaged packets)" if damaged else ""
             raise NoFramesError(self.path, f"no frame could be decoded{cause}")
-        self._probe = describe(self.path, self._container, self._stream, frame, self._limits)
+        facts = describe(self.path, self._container, self._stream, frame, self._limits)
+        self._clock = FrameClock(facts.frame_rate, self._stream.time_base, facts.duration_seconds)
+        self._first_seconds = frame_seconds(frame, self._stream)
+        self._probe = facts
         return frame
 
     def _finish(self) -> None:
@@ -179,12 +180,12 @@ class VideoReader:
         self.truncated = self._decoder.broke_off or self._is_short()
 
     def _is_short(self) -> bool:
-        announced = stream_duration(self._stream)
+        if self._end is None:
+            return False
         seconds, share = MISSING_SECONDS, MISSING_SHARE
-        if announced is None:
-            announced = container_duration(self._container, self._stream) or 0.0
-            if len(self._container.streams) > 1:
-                seconds, share = MISSING_SECONDS_LOOSE, MISSING_SHARE_LOOSE
+        if not self._end.exact:
+            seconds, share = MISSING_SECONDS_LOOSE, MISSING_SHARE_LOOSE
+        announced = self._end.seconds - self._first_seconds
         return announced - self.duration_seconds > max(seconds, share * announced)
 
     def close(self) -> None:

@@ -12,7 +12,7 @@ from av.video.stream import VideoStream
 from actionstream.errors import UnreadableVideoError, VideoWriteError
 from actionstream.video.limits import DEFAULT_LIMITS, Limits
 from actionstream.video.opening import choose_video, open_file
-from actionstream.video.probe import container_duration
+from actionstream.video.probe import announced_end
 from actionstream.video.reader import VideoReader
 from actionstream.video.sound import COPIED_CODECS, SoundTrack
 from actionstream.video.writer import (
@@ -164,10 +164,8 @@ def _copy_packets(
     cancelled: Cancel,
 ) -> bool:
     copy = output.add_stream_from_template(stream)
-    start, duration = (
-        (container.start_time or 0) / av.time_base,
-        container_duration(container, stream),
-    )
+    start = (container.start_time or 0) / av.time_base
+    end = announced_end(container, stream)
     shift = round(start / (stream.time_base or 1))
     sound = None
     if container.streams.audio:
@@ -184,7 +182,7 @@ def _copy_packets(
             output.mux(packet)
             if sound is not None:
                 sound.write_until(seconds)
-            report(_share(seconds, duration))
+            report(_share(seconds, end.seconds - start if end else None))
         if sound is not None:
             sound.write_until(float("inf"))
     finally:

@@ -18,9 +18,8 @@ from av.video.stream import VideoStream
 
 from actionstream.errors import VideoError, VideoWriteError
 from actionstream.frames import Pixels, check_pixels, check_time
-from actionstream.video.limits import DEFAULT_LIMITS
-from actionstream.video.opening import choose_video, open_file
 from actionstream.video.picture import HD_HEIGHT
+from actionstream.video.probe import first_frame_seconds
 from actionstream.video.sound import SoundTrack, has_sound
 
 log = logging.getLogger(__name__)
@@ -224,15 +223,6 @@ def open_mp4(partial: Path) -> OutputContainer:
         format="mp4",
         container_options={"movflags": "+faststart"},
     )
-
-
-def first_frame_seconds(source: Path | str) -> float:
-    """The time of the first video frame on the file's own clock, which sound keeps too."""
-    with open_file(source, limits=DEFAULT_LIMITS) as container:
-        stream = choose_video(source, container, DEFAULT_LIMITS)
-        if stream.start_time is None or stream.time_base is None:
-            return 0.0
-        return float(stream.start_time * stream.time_base)
 
 
 def close_quietly(output: OutputContainer) -> None:
