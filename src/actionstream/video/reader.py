@@ -28,7 +28,9 @@ from actionstream.video.probe import (
 MISSING_SECONDS, MISSING_SHARE = 0.25, 0.02
 MISSING_SECONDS_LOOSE, MISSING_SHARE_LOOSE = 1.0, 0.10
 # How far behind the announced end a frame's time is believed: beyond it, it is a flipped bit.
+# Only where every packet carries its own time and the end is reckoned from all of them.
 WILD_SECONDS, WILD_SHARE = 2.0, 0.5
+WILD_CONTAINERS = ("matroska", "flv", "mpegts", "mpeg")
 
 
 class FrameClock:
@@ -170,7 +172,9 @@ class VideoReader:
             cause = f" ({damaged} damaged packets)" if damaged else ""
             raise NoFramesError(self.path, f"no frame could be decoded{cause}")
         facts = describe(self.path, self._container, self._stream, frame, self._limits)
-        self._clock = FrameClock(facts.frame_rate, self._stream.time_base, facts.duration_seconds)
+        carries_times = facts.container.startswith(WILD_CONTAINERS)
+        believed = facts.duration_seconds if carries_times else None
+        self._clock = FrameClock(facts.frame_rate, self._stream.time_base, believed)
         self._first_seconds = frame_seconds(frame, self._stream)
         self._probe = facts
         return frame

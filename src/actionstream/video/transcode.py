@@ -12,7 +12,7 @@ from av.video.stream import VideoStream
 from actionstream.errors import UnreadableVideoError, VideoWriteError
 from actionstream.video.limits import DEFAULT_LIMITS, Limits
 from actionstream.video.opening import choose_video, open_file
-from actionstream.video.probe import announced_end
+from actionstream.video.probe import announced_end, frame_rate
 from actionstream.video.reader import VideoReader
 from actionstream.video.sound import COPIED_CODECS, SoundTrack
 from actionstream.video.writer import (
@@ -167,6 +167,7 @@ def _copy_packets(
     start = (container.start_time or 0) / av.time_base
     end = announced_end(container, stream)
     shift = round(start / (stream.time_base or 1))
+    period = round(1 / frame_rate(stream) / (stream.time_base or 1))
     sound = None
     if container.streams.audio:
         sound = SoundTrack(output, source, start_seconds=start)
@@ -177,6 +178,8 @@ def _copy_packets(
             if packet.size == 0 or packet.dts is None or packet.pts is None:
                 continue
             packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
+            # FLV and MPEG-TS tell none; an MP4 would end with its last frame, not after it.
+            packet.duration = packet.duration or period
             seconds = float(packet.dts * packet.time_base)
             packet.stream = copy
             output.mux(packet)

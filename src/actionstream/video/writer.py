@@ -92,8 +92,11 @@ class VideoWriter:
     def _add_video(
         self, output: OutputContainer, frame_rate: float, threads: int | None
     ) -> VideoStream:
+        # No B-frames: with them MP4's length is reckoned from the order of decoding, and a film
+        # of uneven spacing would stop before its last frames.
         rate = Fraction(frame_rate if frame_rate > 0 else 25).limit_denominator(1001)
-        stream = output.add_stream("libx264", rate=rate, options={"crf": QUALITY, "preset": PRESET})
+        options = {"crf": QUALITY, "preset": PRESET, "bf": "0"}
+        stream = output.add_stream("libx264", rate=rate, options=options)
         stream.width, stream.height = self._size
         stream.pix_fmt = "yuv420p"
         context = stream.codec_context
