@@ -44,7 +44,8 @@ def calibrate(logits: NDArray[np.float32], temperature: float) -> Probabilities:
     scaled = logits.astype(np.float64) / temperature
     scaled -= scaled.max(axis=-1, keepdims=True)
     weights = np.exp(scaled)
-    return (weights / weights.sum(axis=-1, keepdims=True)).astype(np.float32)
+    shares: Probabilities = (weights / weights.sum(axis=-1, keepdims=True)).astype(np.float32)
+    return shares
 
 
 def calibrate_clip(mean_probabilities: NDArray[np.floating], temperature: float) -> Probabilities:
