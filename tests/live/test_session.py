@@ -1,0 +1,227 @@
+"""What one session does with its frames, readings and errors."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from streams import PATIENCE_SECONDS, WatchedEngine, camera, eventually, picture
+
+from actionstream.errors import FrameError
+from actionstream.frames import Pixels, Reading
+from actionstream.live import Session, Worker
+from actionstream.recognizer import Recognizer
+
+
+@pytest.fixture
+def session(model: Recognizer) -> Iterator[Session]:
+    with Worker(model) as worker, worker.open() as session:
+        yield session
+
+
+def feed(session: Session, times: list[float]) -> list[Reading]:
+    """The readings that frames at these times bring, each awaited."""
+    readings = []
+    for moment in times:
+        if session.offer(picture(1, moment), moment):
+            reading = session.wait(PATIENCE_SECONDS)
+            assert reading is not None
+            readings.append(reading)
+    return readings
+
+
+def test_a_frame_that_is_not_due_is_never_made(session: Session, spacing: float) -> None:
+    feed(session, [0.0])
+    made: list[float] = []
+
+    def make() -> Pixels:
+        made.append(0.0)
+        return picture(0, 0.0)
+
+    assert not session.offer(make, 0.4 * spacing)
+    assert not session.offer(make, 0.4 * spacing)  # repeated
+    assert not session.offer(make, 0.8 * spacing)
+    time.sleep(0.02)
+    assert made == []
+    assert session.statistics().frames_offered == 4
+    assert session.statistics().looks == 1
+
+
+def test_pictures_are_made_in_the_workers_thread(session: Session) -> None:
+    names: list[str] = []
+
+    def make() -> Pixels:
+        names.append(threading.current_thread().name)
+        return picture(0, 0.0)
+
+    session.offer(make, 0.0)
+    assert session.wait(PATIENCE_SECONDS) is not None
+    assert names == ["actionstream-worker"]
+
+
+def test_a_gap_and_backwards_time_start_afresh(
+    session: Session, model: Recognizer, spacing: float
+) -> None:
+    steady = [step * spacing for step in range(4)]
+    assert [reading.looks_seen for reading in feed(session, steady)] == [1, 2, 3, 4]
+    gap = steady[-1] + model.card.reset_after_seconds + 2 * spacing
+    assert [reading.looks_seen for reading in feed(session, [gap, gap + spacing])] == [1, 2]
+    back = feed(session, [spacing, 2 * spacing])
+    assert [reading.looks_seen for reading in back] == [1, 2]
+    times = [reading.time_seconds for reading in session.history()]
+    assert times == [0.0, spacing, 2 * spacing]  # the newer readings replaced the overlap
+
+
+def test_reset_is_a_new_stream(session: Session, spacing: float) -> None:
+    feed(session, [0.0, spacing])
+    session.reset()
+    assert session.latest is None
+    assert session.history() == ()
+    assert session.wait(0.0) is None
+    assert [reading.looks_seen for reading in feed(session, [5.0 + spacing])] == [1]
+    assert session.statistics().looks == 3
+
+
+def test_a_reset_voids_the_look_in_flight(watched: tuple[Recognizer, WatchedEngine]) -> None:
+    model, engine = watched
+    engine.gate.clear()
+    with Worker(model) as worker, worker.open() as session:
+        session.offer(picture(0, 0.0), 0.0)
+        assert engine.entered.wait(PATIENCE_SECONDS)
+        session.reset()
+        session.offer(picture(0, 0.0), 10.0)
+        engine.gate.set()
+        reading = session.wait(PATIENCE_SECONDS)
+        assert reading is not None
+        assert (reading.time_seconds, reading.looks_seen) == (10.0, 1)
+        assert len(session.history()) == 1
+
+
+def test_wait_hands_each_reading_out_once(session: Session) -> None:
+    assert session.wait(0.0) is None
+    session.offer(picture(0, 0.0), 0.0)
+    assert session.wait(PATIENCE_SECONDS) is session.latest
+    before = time.monotonic()
+    assert session.wait(0.05) is None
+    assert time.monotonic() - before >= 0.05
+
+
+def test_history_is_bounded_by_time(model: Recognizer, spacing: float) -> None:
+    keep = 5 * spacing
+    with Worker(model) as worker, worker.open(keep_seconds=keep) as session:
+        for number in range(40):
+            feed(session, [number * spacing])
+            assert len(session.history()) <= 7
+    with Worker(model) as worker, worker.open(keep_seconds=keep) as session:
+        readings = feed(session, [number * spacing for number in range(20)])
+        kept = session.history()
+        assert list(kept) == readings[-len(kept) :]
+        assert kept[-1].time_seconds - kept[0].time_seconds == pytest.approx(keep, abs=spacing)
+
+
+def test_keep_seconds_must_make_sense(model: Recognizer) -> None:
+    with Worker(model) as worker:
+        for wrong in (-1.0, float("nan"), float("inf")):
+            with pytest.raises(ValueError, match="keep_seconds"):
+                worker.open(keep_seconds=wrong)
+        assert worker.statistics().sessions == 0
+        with worker.open(keep_seconds=0.0) as session:
+            feed(session, [0.0, 1.0])
+            assert len(session.history()) == 1
+
+
+def test_segments_tile_the_answers_of_the_history(session: Session, model: Recognizer) -> None:
+    assert session.segments() == ()
+    for pixels, moment in camera(3, 8.0, rate=10.0, start=100.0):
+        if session.offer(pixels, moment):
+            assert session.wait(PATIENCE_SECONDS) is not None
+    ready = [reading for reading in session.history() if reading.status == "ready"]
+    segments = session.segments()
+    assert segments[0].start_seconds == pytest.approx(ready[0].time_seconds)
+    assert segments[-1].end_seconds == pytest.approx(ready[-1].time_seconds)
+    for one, following in itertools.pairwise(segments):
+        assert one.end_seconds == following.start_seconds
+        assert one.label != following.label
+    for reading in ready[:-1]:
+        (over,) = [
+            segment
+            for segment in segments
+            if segment.start_seconds - 1e-9 <= reading.time_seconds < segment.end_seconds - 1e-9
+        ]
+        assert over.label == reading.shown
+
+
+def test_a_bad_frame_concerns_its_own_session_only(model: Recognizer, spacing: float) -> None:
+    def broken() -> Pixels:
+        raise OSError("the converter gave up")
+
+    with Worker(model) as worker, worker.open() as one, worker.open() as other:
+        feed(one, [0.0])
+        one.offer(broken, spacing)
+        assert len(feed(other, [0.0, spacing])) == 2
+        eventually(lambda: one.error is not None)
+        assert isinstance(one.error, FrameError)
+        with pytest.raises(FrameError, match="the converter gave up"):
+            one.offer(picture(0, 0.0), 1.2 * spacing)
+        # Its tick is still to be filled, and the stream goes on.
+        (reading,) = feed(one, [1.4 * spacing])
+        assert reading.looks_seen == 2
+        statistics = one.statistics()
+        assert (statistics.looks, statistics.bad_frames, statistics.looks_dropped) == (2, 1, 0)
+        assert other.error is None
+
+
+@pytest.mark.parametrize(
+    ("pixels", "moment"),
+    [
+        (np.zeros((4, 4), np.uint8), 0.0),
+        (np.zeros((4, 4, 3), np.float32), 0.0),
+        (np.zeros((0, 4, 3), np.uint8), 0.0),
+        (np.zeros((4, 4, 3), np.uint8), float("nan")),
+        (np.zeros((4, 4, 3), np.uint8), "soon"),
+    ],
+)
+def test_what_is_no_frame_is_refused_at_once(
+    session: Session, pixels: Pixels, moment: float
+) -> None:
+    with pytest.raises(FrameError):
+        session.offer(pixels, moment)
+    assert session.statistics().frames_offered == 0
+    assert [reading.looks_seen for reading in feed(session, [0.0])] == [1]
+
+
+def test_a_failing_callback_is_handed_back(model: Recognizer, spacing: float) -> None:
+    def fail(reading: Reading) -> None:
+        raise KeyError(reading.looks_seen)
+
+    with Worker(model) as worker, worker.open(on_reading=fail) as session:
+        session.offer(picture(0, 0.0), 0.0)
+        eventually(lambda: session.error is not None)
+        with pytest.raises(KeyError, match="1"):
+            session.offer(picture(0, 0.0), spacing)
+        assert session.latest is not None
+        assert len(feed(session, [2 * spacing])) == 1
+
+
+def test_statistics_count_and_measure(session: Session, spacing: float) -> None:
+    empty = session.statistics()
+    assert (empty.frames_per_second, empty.readings_per_second, empty.age_p95_seconds) == (0, 0, 0)
+    began = time.monotonic()
+    for number in range(40):
+        session.offer(picture(0, 0.0), number * spacing / 2)
+        time.sleep(0.02)
+    rate = 39 / (time.monotonic() - began)
+    eventually(lambda: session.statistics().looks + session.statistics().looks_dropped == 20)
+    eventually(lambda: session.statistics().readings == session.statistics().looks)
+    statistics = session.statistics()
+    assert statistics.frames_offered == 40
+    assert statistics.frames_per_second == pytest.approx(rate, rel=0.3)
+    assert statistics.readings_per_second == pytest.approx(rate / 2, rel=0.5)
+    ages = [reading.age_seconds for reading in session.history()]
+    assert statistics.age_p50_seconds == pytest.approx(float(np.median(ages)))
+    assert statistics.age_p95_seconds == pytest.approx(float(np.percentile(ages, 95)))
+    assert 0 < statistics.age_p50_seconds <= statistics.age_p95_seconds
