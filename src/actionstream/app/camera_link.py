@@ -1,0 +1,150 @@
+"""A visitor's camera: WebRTC frames in, the same frames with the last reading drawn on them out.
+
+streamlit-webrtc calls this from its own thread, frame by frame. Nothing here waits for the
+model: the newest frame goes to the session's slot, the newest reading comes from it.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal
+
+from actionstream.annotate import draw
+from actionstream.draw import draw_reading
+from actionstream.errors import ActionstreamError, BusyError
+from actionstream.frames import Pixels, Reading, Segment
+from actionstream.live import Session, SessionStatistics
+from actionstream.video import from_webrtc, to_webrtc
+
+if TYPE_CHECKING:
+    from av.video.frame import VideoFrame
+
+LinkState = Literal["waiting", "running", "busy", "failed", "ended"]
+"""Before the first frame; being served; no place free; the model failed; the camera is gone."""
+
+BUSY_RETRY_SECONDS = 2.0
+"""How often a camera without a place asks for one again."""
+
+_log = logging.getLogger(__name__)
+
+
+class CameraLink:
+    """One visitor's camera on one model. All methods are safe from any thread.
+
+    The session is opened at the first frame and closed by `end` (the connection is gone) or
+    `pause` (the visitor's page is gone, perhaps for a moment).
+    """
+
+    def __init__(self, open_session: Callable[[], Session], looks_needed: int) -> None:
+        self._open, self._looks_needed = open_session, looks_needed
+        self._lock = threading.Lock()
+        self._session: Session | None = None
+        self._paused = False
+        self._state: LinkState = "waiting"
+        self._asked = float("-inf")
+        self._created = time.monotonic()
+        self._ended: float | None = None
+        self.size: tuple[int, int] | None = None
+        """Width and height of the newest frame in pixels."""
+
+    async def recv_queued(self, frames: list[VideoFrame]) -> list[VideoFrame]:
+        """streamlit-webrtc's call with all frames since the last one; exactly one goes back."""
+        return [self.recv(frames[-1])]
+
+    def recv(self, frame: VideoFrame) -> VideoFrame:
+        """Offer one frame and return it with the newest reading drawn on it."""
+        self.size = (frame.width, frame.height)
+        session = self._serving()
+        if session is None:
+            return frame
+        pixels = from_webrtc(frame)
+        try:
+            session.offer(pixels, time.monotonic())
+            reading = session.latest
+        except ActionstreamError:
+            _log.exception("a live stream failed")
+            self._leave("failed")
+            return frame
+        return to_webrtc(self._draw(pixels, reading), frame)
+
+    def _draw(self, pixels: Pixels, reading: Reading | None) -> Pixels:
+        if reading is None:  # before the first look
+            needed = self._looks_needed
+            return draw_reading(pixels, None, 0.0, [], status="warming_up", looks_needed=needed)
+        return draw(pixels, reading, looks_needed=self._looks_needed)
+
+    def _serving(self) -> Session | None:
+        """The open session; opened now if there is none, None if that cannot be."""
+        with self._lock:
+            if self._paused or self._state in ("ended", "failed"):
+                return None
+            now = time.monotonic()
+            if self._session is None and now - self._asked >= BUSY_RETRY_SECONDS:
+                self._asked = now
+                try:
+                    self._session, self._state = self._open(), "running"
+                except BusyError:
+                    self._state = "busy"
+            return self._session
+
+    @property
+    def state(self) -> LinkState:
+        with self._lock:
+            return self._state
+
+    @property
+    def silent_seconds(self) -> float:
+        """How long the first frame was, or has been, waited for; 0 once there was one."""
+        if self.size is not None:
+            return 0.0
+        return (time.monotonic() if self._ended is None else self._ended) - self._created
+
+    @property
+    def latest(self) -> Reading | None:
+        """The newest reading; None before the first one and after the end."""
+        session = self._session
+        try:
+            return None if session is None else session.latest
+        except ActionstreamError:
+            return None
+
+    def segments(self) -> tuple[Segment, ...]:
+        """What was shown in the last minute, in seconds of the camera's own clock."""
+        session = self._session
+        return () if session is None else session.segments()
+
+    def statistics(self) -> SessionStatistics:
+        session = self._session
+        return SessionStatistics() if session is None else session.statistics()
+
+    def pause(self) -> None:
+        """Give the place back until `resume`; frames pass untouched meanwhile."""
+        with self._lock:
+            self._paused = True
+        self._leave("waiting")
+
+    def resume(self) -> None:
+        with self._lock:
+            self._paused = False
+            self._asked = float("-inf")
+
+    def on_ended(self) -> None:
+        """streamlit-webrtc's call when the camera's track has ended."""
+        self.end()
+
+    def end(self) -> None:
+        """Give the place back for good. Harmless twice."""
+        if self._ended is None:
+            self._ended = time.monotonic()
+        self._leave("ended")
+
+    def _leave(self, state: LinkState) -> None:
+        with self._lock:
+            session, self._session = self._session, None
+            if self._state != "ended":
+                self._state = state
+        if session is not None:
+            session.close()

@@ -1,0 +1,37 @@
+"""The answer as files to keep."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import PurePath
+
+from actionstream.frames import Answer
+
+
+def as_json(answer: Answer) -> str:
+    """The object that `actionstream predict --json` prints, on several lines."""
+    return json.dumps(answer.to_dict(), indent=2, ensure_ascii=False) + "\n"
+
+
+def as_csv(answer: Answer) -> str:
+    """What happens when: a row a segment. Label and confidence are empty for no known action."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["source", "start_seconds", "end_seconds", "label", "confidence"])
+    for part in answer.segments:
+        confidence = "" if part.confidence is None else repr(part.confidence)
+        row = [repr(part.start_seconds), repr(part.end_seconds), part.label or "", confidence]
+        writer.writerow([_harmless(answer.source), *row])
+    return text.getvalue()
+
+
+def _harmless(name: str) -> str:
+    """A name that a spreadsheet does not take for a formula."""
+    return f"'{name}" if name[:1] in "=+-@\t\r" else name
+
+
+def name_for(source: str, ending: str) -> str:
+    """A file name for a download about the video `source`."""
+    return f"{PurePath(source).stem or 'video'}{ending}"

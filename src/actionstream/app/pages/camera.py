@@ -1,0 +1,140 @@
+"""The visitor's own camera, named while it runs."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import streamlit as st
+from streamlit_webrtc import WebRtcMode, WebRtcStreamerContext, webrtc_streamer
+
+from actionstream.app import markup, state
+from actionstream.app.camera_link import CameraLink
+from actionstream.app.diagnosis import Trouble, diagnose
+from actionstream.app.ice import ice_servers
+from actionstream.app.probe import camera_facts
+from actionstream.app.visitor import Visitor
+from actionstream.app.widgets import heading, link_to
+
+LOOK_AGAIN_SECONDS = 0.25
+TIMELINE_SECONDS = 60.0
+
+# Small pictures are all that the model needs, and many visitors fit on one server with them.
+CONSTRAINTS = {
+    "video": {"width": {"ideal": 480}, "height": {"ideal": 360}, "frameRate": {"ideal": 15}},
+    "audio": False,
+}
+WORDS = {
+    "start": "Start",
+    "stop": "Stop",
+    "select_device": "Choose a camera",
+    "media_api_not_available": "This browser offers no camera to this page",
+    "device_ask_permission": "Please allow the camera",
+    "device_not_available": "The camera cannot be used",
+    "device_access_denied": "The camera was not allowed",
+}
+
+
+def draw() -> None:
+    """Draw the page."""
+    heading("Point your camera at the action", "Stand back a little, so that all of you is seen.")
+    visitor = state.visitor()
+    left, right = st.columns([3, 2], gap="large")
+    with left.container(key="camera-view"):
+        context = _camera(visitor)
+        _trouble(visitor, context.state.playing)
+    with right:
+        _live(visitor, context.state.playing)
+    with st.container(border=True):
+        st.markdown("**The last minute**")
+        _last_minute(visitor, context.state.playing)
+
+
+def _camera(visitor: Visitor) -> WebRtcStreamerContext[Any, Any]:
+    models, name = state.server().models, state.model_name()
+    looks_needed = state.model().card.ready_after
+    open_session = partial(models.open_session, name)
+    context = webrtc_streamer(
+        key=f"camera-{name}",
+        mode=WebRtcMode.SENDRECV,
+        # Both sides, and never None: then streamlit-webrtc would ask a server for addresses.
+        rtc_configuration={"iceServers": ice_servers()},
+        media_stream_constraints=CONSTRAINTS,
+        video_processor_factory=lambda: visitor.connect(CameraLink(open_session, looks_needed)),
+        video_html_attrs={
+            "autoPlay": True,
+            "controls": False,
+            "muted": True,
+            "style": {"width": "100%", "borderRadius": "0.7rem"},
+        },
+        translations=WORDS,
+    )
+    if visitor.link is not None and not (context.state.playing or context.state.signalling):
+        visitor.link.end()
+    return context
+
+
+@st.fragment(run_every=1.0)
+def _trouble(visitor: Visitor, playing: bool) -> None:
+    """Says what keeps the camera from being seen, and offers the other way."""
+    facts = camera_facts()
+    link = visitor.link
+    waiting = link.silent_seconds if link is not None else 0.0
+    full = state.server().models.is_full() and (link is None or link.state != "running")
+    found = diagnose(facts, waiting, full=full)
+    if found is not None:
+        _say(found)
+    elif not playing:
+        st.caption("The picture goes to this server only, and nothing of it is kept.")
+    elif link is not None and link.state == "failed":
+        st.error("The model stopped working on this server.", icon=":material/error:")
+
+
+def _say(trouble: Trouble) -> None:
+    with st.container(border=True, key=f"trouble-{trouble.kind}"):
+        st.markdown(f":material/videocam_off: **{trouble.title}**")
+        st.write(trouble.advice)
+        link_to("video", "Add a video instead")
+
+
+@st.fragment(run_every=LOOK_AGAIN_SECONDS)
+def _live(visitor: Visitor, playing: bool) -> None:
+    """The newest reading and how fresh it is."""
+    link = visitor.link if playing else None
+    st.html(_reading(link))
+    st.html(markup.tiles(_figures(link)))
+
+
+def _reading(link: CameraLink | None) -> str:
+    if link is None:
+        return markup.placeholder("Ready", "Press Start and allow the camera.")
+    if link.state == "busy":
+        return markup.placeholder("Waiting for a place", "Others are using all of them just now.")
+    reading = link.latest
+    if reading is None or reading.status == "warming_up":
+        return markup.placeholder("Warming up", "The first looks are being taken.")
+    return markup.answer(reading.shown, reading.shown_confidence, reading.top(3))
+
+
+def _figures(link: CameraLink | None) -> list[tuple[str, str]]:
+    if link is None:
+        names = ("Camera", "Answers", "Age of the answer", "Looks dropped")
+        return [(name, "–") for name in names]
+    figures = link.statistics()
+    reading = link.latest
+    age = "–" if reading is None else f"{1000 * reading.age_seconds:.0f} ms"
+    return [
+        ("Camera", f"{figures.frames_per_second:.0f}/s"),
+        ("Answers", f"{figures.readings_per_second:.1f}/s"),
+        ("Age of the answer", age),
+        ("Looks dropped", f"{figures.looks_dropped}"),
+    ]
+
+
+@st.fragment(run_every=1.0)
+def _last_minute(visitor: Visitor, playing: bool) -> None:
+    segments = visitor.link.segments() if visitor.link is not None and playing else ()
+    end = segments[-1].end_seconds if segments else 0.0
+    with st.container(height=190, border=False):
+        axis = ("1 minute ago", "30 s ago", "now")
+        st.html(markup.timeline(segments, end - TIMELINE_SECONDS, TIMELINE_SECONDS, axis))

@@ -1,0 +1,5 @@
+"""What Streamlit runs for `actionstream app`."""
+
+from actionstream.app import main
+
+main()

@@ -1,0 +1,53 @@
+"""The frame around every page: title, look, navigation, and a page for when nothing works."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import streamlit as st
+
+from actionstream.app import state
+from actionstream.app.pages import about, camera, video
+from actionstream.app.settings import SettingError
+from actionstream.errors import ActionstreamError
+
+ASSETS = Path(__file__).with_name("assets")
+
+_log = logging.getLogger(__name__)
+
+
+def draw() -> None:
+    """One run of the app for one visitor."""
+    st.set_page_config("actionstream", str(ASSETS / "icon.svg"), layout="wide")
+    st.html(ASSETS / "style.css")
+    st.logo(ASSETS / "logo.svg", size="large")
+    pages = {
+        "video": st.Page(
+            video.draw, title="Video", icon=":material/movie:", url_path="video", default=True
+        ),
+        "camera": st.Page(
+            camera.draw, title="Camera", icon=":material/videocam:", url_path="camera"
+        ),
+        "about": st.Page(
+            about.draw, title="About the model", icon=":material/info:", url_path="about"
+        ),
+    }
+    page = st.navigation(list(pages.values()), position="top")
+    st.session_state["pages"] = pages
+    try:
+        state.visitor()
+        state.model()
+    except (SettingError, ActionstreamError) as error:
+        _log.error("the app cannot start: %s", error)
+        _cannot_start()
+        return
+    page.run()
+
+
+def _cannot_start() -> None:
+    st.title("Not ready")
+    st.error(
+        "This server has no model that it can use. Its owner finds the reason in the server's log.",
+        icon=":material/error:",
+    )
