@@ -50,7 +50,10 @@ class LivePage:
         self._server = _Server((HOST, port), _Handler)
         self._server.page = self
         self._thread = threading.Thread(
-            target=self._server.serve_forever, name="actionstream-page", daemon=True
+            target=self._server.serve_forever,
+            args=(0.1,),  # seconds until it notices `shutdown`
+            name="actionstream-page",
+            daemon=True,
         )
         self._thread.start()
 

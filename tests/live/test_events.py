@@ -1,0 +1,241 @@
+"""From readings to events, and from events to files and commands."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import threading
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+from streams import PATIENCE_SECONDS, eventually
+
+from actionstream.errors import ActionstreamError
+from actionstream.frames import Reading
+from actionstream.live.announcer import MOST_WAITING, Announcer
+from actionstream.live.events import (
+    ActionEvent,
+    CommandRunner,
+    EventFinder,
+    EventLog,
+    parse_command,
+)
+
+LABELS = ("Run", "Jump")
+
+
+def shown(seconds: float, label: str | None, confidence: float = 0.5) -> Reading:
+    return Reading(
+        "ready",
+        seconds,
+        16,
+        LABELS,
+        np.array([confidence, 1 - confidence], np.float32),
+        shown=label,
+        shown_confidence=confidence,
+    )
+
+
+def warming(seconds: float) -> Reading:
+    return Reading("warming_up", seconds, 1, LABELS)
+
+
+def told(readings: list[Reading]) -> list[tuple[str, str, float, float | None]]:
+    """The events of these readings and of the end, without wall time and confidence."""
+    finder = EventFinder()
+    events = [event for reading in readings for event in finder.push(reading)] + finder.finish()
+    return [(e.kind, e.label, e.start_seconds, e.end_seconds) for e in events]
+
+
+def test_an_action_begins_and_ends() -> None:
+    readings = [warming(0), shown(1, None), shown(2, "Run"), shown(3, "Run"), shown(4, None)]
+    assert told(readings) == [("begin", "Run", 2, None), ("end", "Run", 2, 4)]
+
+
+def test_one_action_after_the_other_end_comes_first() -> None:
+    assert told([shown(1, "Run"), shown(2, "Jump"), shown(3, "Jump")]) == [
+        ("begin", "Run", 1, None),
+        ("end", "Run", 1, 2),
+        ("begin", "Jump", 2, None),
+        ("end", "Jump", 2, 3),  # the stream ended
+    ]
+
+
+def test_a_fresh_start_ends_the_action_where_it_was_last_seen() -> None:
+    assert told([shown(1, "Run"), shown(2, "Run"), warming(60), shown(61, "Run")]) == [
+        ("begin", "Run", 1, None),
+        ("end", "Run", 1, 2),
+        ("begin", "Run", 61, None),
+        ("end", "Run", 61, 61),
+    ]
+
+
+def test_backwards_time_ends_the_action() -> None:
+    assert told([shown(5, "Run"), shown(6, "Run"), shown(1, "Run")]) == [
+        ("begin", "Run", 5, None),
+        ("end", "Run", 5, 6),
+        ("begin", "Run", 1, None),
+        ("end", "Run", 1, 1),
+    ]
+
+
+def test_nothing_shown_is_no_event() -> None:
+    assert told([warming(0), shown(1, None), shown(2, None)]) == []
+
+
+def test_confidence_and_wall_time() -> None:
+    finder = EventFinder()
+    (begin,) = finder.push(shown(1, "Run", 0.6))
+    finder.push(shown(2, "Run", 0.8))
+    (end,) = finder.push(shown(3, None, 0.1))
+    assert begin.confidence == pytest.approx(0.6)
+    assert end.confidence == pytest.approx(0.7)
+    moment = datetime.fromisoformat(end.wall_time)
+    assert moment.tzinfo == UTC
+    assert abs((datetime.now(UTC) - moment).total_seconds()) < 5
+
+
+def test_the_log_is_readable_line_by_line(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    path.write_text('{"kind": "older"}\n', encoding="utf-8")
+    event = ActionEvent("begin", "Läufer", 1.25, None, 0.5, "2024-05-01T12:00:00.000+00:00")
+    with EventLog(path) as log:
+        log.write(event)
+        lines = path.read_text(encoding="utf-8").splitlines()  # before it is closed
+    assert json.loads(lines[0]) == {"kind": "older"}
+    assert json.loads(lines[1]) == {
+        "kind": "begin",
+        "label": "Läufer",
+        "start_seconds": 1.25,
+        "end_seconds": None,
+        "confidence": 0.5,
+        "wall_time": "2024-05-01T12:00:00.000+00:00",
+    }
+    assert "Läufer" in lines[1]
+
+
+BEGIN = ActionEvent("begin", "Run; rm -rf $HOME", 1.25, None, 0.5, "")
+END = ActionEvent("end", "Run", 1.25, 3.5, 0.75, "")
+
+WRITE_ENVIRONMENT = (
+    "import json, os, sys; open(sys.argv[1], 'w').write(json.dumps("
+    "{k: v for k, v in os.environ.items() if k.startswith('ACTIONSTREAM_')}))"
+)
+
+
+def test_a_command_finds_the_event_in_its_environment(tmp_path: Path) -> None:
+    runner = None
+    for event, expected in (
+        (BEGIN, ("begin", "Run; rm -rf $HOME", "1.250", "", "0.5000")),
+        (END, ("end", "Run", "1.250", "3.500", "0.7500")),
+    ):
+        place = tmp_path / f"{event.kind} of $(it).json"
+        runner = CommandRunner([sys.executable, "-c", WRITE_ENVIRONMENT, str(place)])
+        assert runner.start(event)
+        runner.close(PATIENCE_SECONDS)
+        found = json.loads(place.read_text())
+        names = ("EVENT", "LABEL", "START_SECONDS", "END_SECONDS", "CONFIDENCE")
+        assert tuple(found[f"ACTIONSTREAM_{name}"] for name in names) == expected
+        assert runner.running() == 0
+
+
+def test_commands_are_bounded_and_hold_nobody_up(caplog: pytest.LogCaptureFixture) -> None:
+    runner = CommandRunner([sys.executable, "-c", "import time; time.sleep(1)"], most=2)
+    began = time.monotonic()
+    with caplog.at_level(logging.WARNING):
+        started = [runner.start(END) for _ in range(5)]
+    assert time.monotonic() - began < 0.8
+    assert started == [True, True, False, False, False]
+    assert [record.getMessage().count("still run") for record in caplog.records] == [1]
+    runner.close(PATIENCE_SECONDS)
+    assert runner.running() == 0
+    assert runner.start(END)
+    runner.close(0.0)  # does not wait for ever
+
+
+def test_failures_are_logged_once_a_kind(caplog: pytest.LogCaptureFixture) -> None:
+    failing = CommandRunner([sys.executable, "-c", "raise SystemExit(3)"])
+    missing = CommandRunner(["/no/such/program"])
+    with caplog.at_level(logging.WARNING):
+        for _ in range(3):
+            assert failing.start(END)
+            failing.close(PATIENCE_SECONDS)
+            eventually(lambda: failing.running() == 0)
+            assert not missing.start(END)
+    messages = [record.getMessage() for record in caplog.records]
+    assert len(messages) == 2
+    assert any("exit code 3" in message for message in messages)
+    assert any("cannot be started" in message for message in messages)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_no_zombies_stay() -> None:
+    runner = CommandRunner([sys.executable, "-c", ""], most=3)
+    for _ in range(6):
+        runner.start(END)
+        runner.close(PATIENCE_SECONDS)
+    eventually(lambda: runner.running() == 0)
+    states = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            after_name = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(after_name[1]) == os.getpid():
+            states.append(after_name[0])
+    assert "Z" not in states
+
+
+def test_a_command_is_split_like_a_shells_but_never_given_to_one() -> None:
+    words = parse_command(f"'{sys.executable}' -c 'a b' \"c  d\" $HOME | x")
+    assert words == (sys.executable, "-c", "a b", "c  d", "$HOME", "|", "x")
+    for wrong, why in (
+        ("", "empty"),
+        ("  ", "empty"),
+        ("say 'hi", "cannot be split"),
+        ("no-such-program-here", "no program"),
+    ):
+        with pytest.raises(ActionstreamError, match=why):
+            parse_command(wrong)
+
+
+def test_the_announcer_tells_readings_and_events_in_order() -> None:
+    heard: list[object] = []
+    with Announcer(see=heard.append, tell=lambda event: heard.append(event.kind)) as announcer:
+        run, none = shown(1, "Run"), shown(2, None)
+        for reading in (run, none, shown(3, "Jump")):
+            announcer.push(reading)
+        announcer.lost()  # the camera is gone: the action is over
+        eventually(lambda: heard.count("end") == 2)
+    assert heard[:4] == [run, "begin", none, "end"]
+    assert heard[5:] == ["begin", "end"]
+
+
+def test_the_announcer_hands_errors_back_and_never_blocks() -> None:
+    def fail(event: ActionEvent) -> None:
+        raise OSError("disk full")
+
+    announcer = Announcer(see=lambda reading: None, tell=fail)
+    announcer.push(shown(1, "Run"))
+    eventually(lambda: not announcer._thread.is_alive())
+    began = time.monotonic()
+    for second in range(3 * MOST_WAITING):
+        announcer.push(shown(second, "Run"))
+    assert time.monotonic() - began < 2
+    with pytest.raises(OSError, match="disk full"):
+        announcer.close(0.1)
+
+
+def test_a_listener_that_hangs_is_left_behind() -> None:
+    hold = threading.Event()
+    announcer = Announcer(see=lambda reading: hold.wait() and None, tell=lambda event: None)
+    announcer.push(shown(1, "Run"))
+    began = time.monotonic()
+    announcer.close(0.2)
+    assert time.monotonic() - began < 2
+    hold.set()
