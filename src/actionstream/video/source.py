@@ -173,11 +173,14 @@ class LiveSource:
             error = self._connect_again_and_again()
         except BaseException as surprise:  # noqa: BLE001  handed to the thread that iterates
             error = surprise
+        try:
+            self._tell("closed", "" if error is None else str(error))
+        except BaseException as surprise:  # noqa: BLE001  the callback's; the first error counts
+            error = error or surprise
         with self._news:
             self._error = error
             self._stop.set()
             self._news.notify_all()
-        self._tell("closed", "" if error is None else str(error))
 
     def _connect_again_and_again(self) -> VideoError | None:
         attempts = 0
