@@ -1,6 +1,6 @@
 """A visitor's camera: WebRTC frames in, the same frames with the last reading drawn on them out.
 
-streamlit-webrtc calls this from its own thread, frame by frame. Nothing here waits for the
+The WebRTC thread calls `recv` frame by frame. Nothing here waits for the
 model: the newest frame goes to the session's slot, the newest reading comes from it.
 """
 
@@ -49,10 +49,6 @@ class CameraLink:
         self._ended: float | None = None
         self.size: tuple[int, int] | None = None
         """Width and height of the newest frame in pixels."""
-
-    async def recv_queued(self, frames: list[VideoFrame]) -> list[VideoFrame]:
-        """streamlit-webrtc's call with all frames since the last one; exactly one goes back."""
-        return [self.recv(frames[-1])]
 
     def recv(self, frame: VideoFrame) -> VideoFrame:
         """Offer one frame and return it with the newest reading drawn on it."""
@@ -130,10 +126,6 @@ class CameraLink:
         with self._lock:
             self._paused = False
             self._asked = float("-inf")
-
-    def on_ended(self) -> None:
-        """streamlit-webrtc's call when the camera's track has ended."""
-        self.end()
 
     def end(self) -> None:
         """Give the place back for good. Harmless twice."""

@@ -13,6 +13,7 @@ from actionstream.app.camera_link import CameraLink
 from actionstream.app.diagnosis import Trouble, diagnose
 from actionstream.app.ice import ice_servers
 from actionstream.app.probe import camera_facts
+from actionstream.app.processor import LinkProcessor
 from actionstream.app.visitor import Visitor
 from actionstream.app.widgets import heading, link_to
 
@@ -54,13 +55,15 @@ def _camera(visitor: Visitor) -> WebRtcStreamerContext[Any, Any]:
     models, name = state.server().models, state.model_name()
     looks_needed = state.model().card.ready_after
     open_session = partial(models.open_session, name)
-    context = webrtc_streamer(
+    context: WebRtcStreamerContext[Any, Any] = webrtc_streamer(
         key=f"camera-{name}",
         mode=WebRtcMode.SENDRECV,
         # Both sides, and never None: then streamlit-webrtc would ask a server for addresses.
         rtc_configuration={"iceServers": ice_servers()},
         media_stream_constraints=CONSTRAINTS,
-        video_processor_factory=lambda: visitor.connect(CameraLink(open_session, looks_needed)),
+        video_processor_factory=lambda: LinkProcessor(
+            visitor.connect(CameraLink(open_session, looks_needed))
+        ),
         video_html_attrs={
             "autoPlay": True,
             "controls": False,

@@ -1,0 +1,156 @@
+"""`actionstream app`: the web app, for this computer or, with --https, for phones too."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import socket
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from actionstream.cli.options import at_least_one
+
+if TYPE_CHECKING:
+    from actionstream.app.server import Address
+
+ALL_INTERFACES = "0.0.0.0"
+WRONG_USE = 2
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the verb's parser."""
+    parser = subparsers.add_parser(
+        "app",
+        help="the web app: videos and cameras in a browser",
+        description="Serve the web app. Browsers give cameras to pages of the same computer and "
+        "to pages with HTTPS: to use a phone as the camera, start with --https.",
+        allow_abbrev=False,
+    )
+    where = parser.add_argument_group("where")
+    where.add_argument("--port", type=_port, default=8501, help="(default: 8501)")
+    where.add_argument(
+        "--host",
+        "--listen",
+        metavar="ADDRESS",
+        help="where to listen (default: 127.0.0.1, with --https all interfaces)",
+    )
+    where.add_argument(
+        "--https", action="store_true", help="with a certificate made here, or --cert and --key"
+    )
+    where.add_argument("--cert", type=Path, metavar="PEM", help="a certificate for --https")
+    where.add_argument("--key", type=Path, metavar="PEM", help="its private key")
+    what = parser.add_argument_group("what")
+    what.add_argument(
+        "--models", type=Path, metavar="DIR", help="a folder of bundles for visitors to choose from"
+    )
+    what.add_argument(
+        "--max-sessions", type=at_least_one, metavar="N", help="cameras at once (default: 4)"
+    )
+    what.add_argument(
+        "--max-upload", type=at_least_one, metavar="MB", help="largest video (default: 200 MB)"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until interrupted."""
+    _hand_over(args)
+    from actionstream.app.settings import SettingError, read_settings
+
+    try:
+        settings = read_settings()
+        address = _address(args)
+    except (SettingError, ValueError) as error:
+        print(f"actionstream app: {error}", file=sys.stderr)
+        return WRONG_USE
+    if not _is_free(address.listen, address.port):
+        print(
+            f"actionstream app: something listens on {address.listen}:{address.port} already, or "
+            "it is no address of this computer; choose another one with --port or --host",
+            file=sys.stderr,
+        )
+        return WRONG_USE
+    _announce(address)
+    from actionstream.app.server import serve
+
+    serve(address, max_upload_mb=settings.max_upload_mb)
+    return 0
+
+
+def _hand_over(args: argparse.Namespace) -> None:
+    """The options become the environment variables that the app reads."""
+    from actionstream.app.settings import MAX_SESSIONS, MAX_UPLOAD, MODELS
+
+    for name, value in {
+        MODELS: args.models,
+        MAX_SESSIONS: args.max_sessions,
+        MAX_UPLOAD: args.max_upload,
+    }.items():
+        if value is not None:
+            os.environ[name] = str(value)
+
+
+def _address(args: argparse.Namespace) -> Address:
+    """Where to serve. ValueError: options that do not go together, or files that are missing."""
+    from actionstream.app.certificate import (
+        CertificateFiles,
+        host_names,
+        own_certificate,
+        state_folder,
+    )
+    from actionstream.app.server import Address
+
+    given = [path for path in (args.cert, args.key) if path is not None]
+    if given and (not args.https or len(given) == 1):
+        raise ValueError("--cert and --key go together, and with --https")
+    for path in given:
+        if not path.is_file():
+            raise ValueError(f"{path}: no such file")
+    listen = args.host or (ALL_INTERFACES if args.https else "127.0.0.1")
+    names = tuple(host_names(listen))
+    certificate = None
+    if args.https:
+        certificate = (
+            CertificateFiles(args.cert, args.key)
+            if given
+            else own_certificate(state_folder(), names)
+        )
+    return Address(listen=listen, port=args.port, names=names, certificate=certificate)
+
+
+def _is_free(host: str, port: int) -> bool:
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+    except OSError:
+        return False
+    return True
+
+
+def _announce(address: Address) -> None:
+    """The addresses, and a QR code of the best one where a phone can use it."""
+    for url in address.urls:
+        print(url)
+    if address.certificate is not None:
+        _print_qr(address.urls[0])
+        print("A browser warns about a certificate that it does not know: accept it once.")
+    print("Stop with Ctrl-C.", flush=True)
+
+
+def _print_qr(url: str) -> None:
+    import qrcode
+
+    code = qrcode.QRCode(border=2)
+    code.add_data(url)
+    try:
+        code.print_ascii(invert=True)
+    except UnicodeEncodeError:  # a terminal without block characters
+        print("(this terminal cannot show a QR code)")
+
+
+def _port(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"must be 1 to 65535, got {text!r}")
+    return int(text)
