@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from actionstream.bundle import resolve
+from actionstream.recognizer import Recognizer, load
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 DATA_REQUIRED = os.environ.get("CI") == "true" or os.environ.get("ACTIONSTREAM_REQUIRE_DATA") == "1"
 HAS_TORCH = find_spec("torch") is not None
@@ -68,3 +71,15 @@ def ucf101_clip(data_dir: Path) -> Callable[..., Path]:
         return found[number]
 
     return find
+
+
+@pytest.fixture(scope="session")
+def model_folder() -> Path:
+    """The shipped default bundle, or the one that ACTIONSTREAM_TEST_BUNDLE names."""
+    return resolve(os.environ.get("ACTIONSTREAM_TEST_BUNDLE"))
+
+
+@pytest.fixture(scope="session")
+def model(model_folder: Path) -> Recognizer:
+    """That bundle on ONNX Runtime with one thread."""
+    return load(model_folder, threads=1)
