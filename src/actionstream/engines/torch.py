@@ -81,7 +81,8 @@ class TorchEngine:
     def open(cls, bundle: Parts, *, threads: int | None, device: Device) -> TorchEngine:
         """Build both networks; see `actionstream.engines.open_engine`.
 
-        `threads` is given to the whole process: PyTorch has one setting for all its networks.
+        The number of threads, and on CUDA full float32 in convolutions, are set for the whole
+        process: PyTorch has one setting for all its networks.
         """
         encoder, served = build_networks(bundle)
         import torch
@@ -96,6 +97,7 @@ class TorchEngine:
         for module in (encoder, served):
             module.to(device).requires_grad_(False)
         if device == "cuda":
+            torch.backends.cudnn.allow_tf32 = False  # on by default; 10 bits are too few for 1e-4
             encoder.to(memory_format=torch.channels_last)
         return cls(encoder, served, bundle.card.encoder.feature_size, count, device)
 

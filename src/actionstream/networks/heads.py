@@ -21,7 +21,10 @@ Readout = Literal["last", "mean"]
 Option = int | float | bool | str
 """What card.json can hold of a constructor's argument."""
 
-_SMALLEST_STD = 1e-6
+_SMALLEST = 1e-6
+_SMALLEST_STD_SHARE = 0.1
+"""Of the mean over channels. A channel that hardly moved in training would otherwise be blown up by
+1e6 when it moves for once."""
 
 
 class Front(nn.Module):
@@ -55,7 +58,7 @@ class Front(nn.Module):
             return (features - self.mean) / self.std
         if self.normalise == "l2":
             length = features.square().mean(dim=-1, keepdim=True).sqrt()
-            return features / length.clamp(min=_SMALLEST_STD)
+            return features / length.clamp(min=_SMALLEST)
         return features
 
     def summary(self, looks: Tensor) -> Tensor:
@@ -78,10 +81,15 @@ class Front(nn.Module):
         if self.normalise != "standard":
             return
         self.mean.copy_(features.mean(dim=(0, 1)))
-        self.std.copy_(features.std(dim=(0, 1), correction=0).clamp(min=_SMALLEST_STD))
+        self.std.copy_(_steady(features.std(dim=(0, 1), correction=0)))
         summed = self._raw_summary(self(features))
         self.summary_mean.copy_(summed.mean(dim=0))
-        self.summary_std.copy_(summed.std(dim=0, correction=0).clamp(min=_SMALLEST_STD))
+        self.summary_std.copy_(_steady(summed.std(dim=0, correction=0)))
+
+
+def _steady(std: Tensor) -> Tensor:
+    """Standard deviations that can be divided by."""
+    return std.clamp(min=max(float(std.mean()) * _SMALLEST_STD_SHARE, _SMALLEST))
 
 
 class Head(nn.Module):

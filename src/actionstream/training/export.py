@@ -66,12 +66,15 @@ def export_bundle(
     encoder, served_head = frozen(encoder), frozen(served_head)
     fields = complete_fields(card_fields, encoder, served_head)
 
+    def make_card(files: dict[str, str]) -> Card:
+        return cards.parse(json.dumps({**fields, "files": files}), "the card's fields")
+
     def make(place: Path) -> None:
         export_encoder(encoder, place / "encoder.onnx")
         export_head(served_head, place / "head.onnx")
         save_weights(encoder, served_head, place / "weights.safetensors")
         difference = largest_difference(
-            encoder, served_head, place, check_frames, fields.get("temperature", 1.0)
+            encoder, served_head, place, check_frames, fields["temperature"]
         )
         if difference > LARGEST_DIFFERENCE:
             raise TrainingError(
@@ -80,9 +83,8 @@ def export_bundle(
             )
         _log.info("ONNX and PyTorch differ by %.2g at most", difference)
 
-    def make_card(files: dict[str, str]) -> Card:
-        return cards.parse(json.dumps({**fields, "files": files}), "the card's fields")
-
+    check_images(check_frames, encoder.input_size)
+    make_card(dict.fromkeys(cards.BUNDLE_FILES, "0" * 64))  # refused before the work
     return write_bundle(folder, make, make_card, overwrite=overwrite)
 
 
@@ -143,7 +145,6 @@ def largest_difference(
     """Between a folder's ONNX files and networks on the CPU in evaluation mode, from frames to
     calibrated probabilities and known_score.
     """
-    check_images(frames, encoder.input_size)
     onnx_encoder = open_encoder(folder / "encoder.onnx")
     onnx_head = open_head(folder / "head.onnx")
     onnx_logits, onnx_known = onnx_head.read(_windows(onnx_encoder.encode(frames)))
