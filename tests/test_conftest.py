@@ -30,6 +30,7 @@ def run(folder: Path, **settings: str) -> str:
     (folder / "pytest.ini").write_text("[pytest]\nmarkers = clips\n", encoding="utf-8")
     kept = {key: value for key, value in os.environ.items() if key != "CI"}
     kept.pop("ACTIONSTREAM_REQUIRE_DATA", None)
+    kept["PYTHONPATH"] = str(CONFTEST.parent.parent / "src")
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", folder],
         capture_output=True,
