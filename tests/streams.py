@@ -65,9 +65,9 @@ class WatchedEngine:
         return self.inner.read(features)
 
 
-def eventually(holds: Callable[[], bool]) -> None:
+def eventually(holds: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> None:
     """Wait until something holds; fail if it does not in time."""
-    end = time.monotonic() + PATIENCE_SECONDS
+    end = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < end, "it did not happen in time"
         time.sleep(0.002)

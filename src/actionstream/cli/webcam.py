@@ -111,8 +111,12 @@ def _size(text: str) -> tuple[int, int]:
 def run(args: argparse.Namespace) -> int:
     """Watch until Ctrl-C, `--seconds` or an error, then say what was seen."""
     from actionstream.errors import VideoError
+    from actionstream.live.events import parse_command
+    from actionstream.video.address import parse_address
 
-    watch = _Watch(args)
+    parse_address(args.source)  # a slip is told before the model is loaded
+    command = None if args.on_action is None else parse_command(args.on_action)
+    watch = _Watch(args, command)
     code = _DONE
     try:
         watch.run(load_model(args))
@@ -128,8 +132,8 @@ def run(args: argparse.Namespace) -> int:
 class _Watch:
     """One watching of one source."""
 
-    def __init__(self, args: argparse.Namespace) -> None:
-        self._args = args
+    def __init__(self, args: argparse.Namespace, command: tuple[str, ...] | None) -> None:
+        self._args, self._command = args, command
         self._seen: deque[ActionEvent] = deque(maxlen=MOST_REMEMBERED)
         self._count = 0
         self._printed: str | None = None
@@ -160,13 +164,13 @@ class _Watch:
     def _announcer(self, stack: ExitStack) -> Announcer:
         """Who hears of events: the summary, and what the options name."""
         from actionstream.live.announcer import Announcer
-        from actionstream.live.events import CommandRunner, EventLog, parse_command
+        from actionstream.live.events import CommandRunner, EventLog
 
         listeners: list[Callable[[ActionEvent], object]] = [self._hear]
         if self._args.events is not None:
             listeners.append(stack.enter_context(EventLog(self._args.events)).write)
-        if self._args.on_action is not None:
-            runner = CommandRunner(parse_command(self._args.on_action))
+        if self._command is not None:
+            runner = CommandRunner(self._command)
             stack.callback(runner.close)
             listeners.append(runner.start)
 
@@ -252,7 +256,8 @@ class _Watch:
     def _remember_figures(self, session: Session) -> None:
         from actionstream.cli.camera_view import figures
 
-        self._figures = figures(session)
+        if session.statistics().frames_offered:
+            self._figures = figures(session)
 
     def summarise(self) -> None:
         """What was seen on stdout (with --text it is there already), figures on stderr."""

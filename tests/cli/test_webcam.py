@@ -1,0 +1,294 @@
+"""`actionstream webcam` as people run it, against real streams on loopback that come and go."""
+
+from __future__ import annotations
+
+import http.client
+import io
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from streams import PATIENCE_SECONDS, eventually
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+FFMPEG = shutil.which("ffmpeg")
+SYSTEM_PYTHON = "/usr/bin/python3"
+RTSP_SERVER = REPOSITORY / "tests" / "video" / "rtsp_server.py"
+LOOKS_NEEDED_SECONDS = 45.0  # until the first answer, on a machine that may be busy
+
+needs_ffmpeg = pytest.mark.skipif(FFMPEG is None, reason="needs the program ffmpeg")
+
+
+def has_rtsp_server() -> bool:
+    check = "import gi; gi.require_version('GstRtspServer', '1.0')"
+    try:
+        return subprocess.run([SYSTEM_PYTHON, "-c", check], capture_output=True).returncode == 0
+    except FileNotFoundError:
+        return False
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Running:
+    """A process whose lines on stdout and stderr are kept as they come."""
+
+    def __init__(self, *command: str) -> None:
+        environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "src")}
+        self.process = subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment,
+            start_new_session=True,
+        )
+        self.out: list[str] = []
+        self.err: list[str] = []
+        streams = ((self.process.stdout, self.out), (self.process.stderr, self.err))
+        self._readers = [threading.Thread(target=self._keep, args=pair) for pair in streams]
+        for reader in self._readers:
+            reader.start()
+
+    def _keep(self, stream: io.TextIOBase, lines: list[str]) -> None:
+        lines.extend(line.rstrip("\n") for line in stream)
+
+    def says(self, pattern: str, count: int = 1) -> None:
+        """Wait until stderr has had so many lines that match."""
+        try:
+            eventually(lambda: sum(bool(re.search(pattern, line)) for line in self.err) >= count)
+        except AssertionError:
+            raise AssertionError(f"no {count} x {pattern!r} in {self.err}") from None
+
+    def wait(self) -> int:
+        code = self.process.wait(PATIENCE_SECONDS)
+        for reader in self._readers:
+            reader.join(PATIENCE_SECONDS)
+        return code
+
+    def end(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.wait()
+        for stream in (self.process.stdout, self.process.stderr):
+            assert stream is not None
+            stream.close()
+
+
+Start = Callable[..., Running]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Start programs; what still runs at the end is ended, by its own handle."""
+    running: list[Running] = []
+
+    def begin(*command: str) -> Running:
+        running.append(Running(*command))
+        return running[-1]
+
+    yield begin
+    for program in running:
+        program.end()
+
+
+def webcam(start: Start, *words: str) -> Running:
+    bundle = os.environ.get("ACTIONSTREAM_TEST_BUNDLE")
+    chosen = ("--model", bundle) if bundle else ()
+    command = (sys.executable, "-m", "actionstream", "webcam", *words, *chosen, "--threads", "1")
+    return start(*command)
+
+
+def http_camera(start: Start, port: int, clip: Path) -> Running:
+    """FFmpeg as a camera that shows the clip over and over: MPEG-TS by HTTP for one client."""
+    assert FFMPEG is not None
+    coding = "-an -c:v libx264 -preset ultrafast -tune zerolatency -g 10 -pix_fmt yuv420p -f mpegts"
+    return start(
+        *(FFMPEG, "-v", "error", "-re", "-stream_loop", "-1", "-i", str(clip), "-t", "90"),
+        *coding.split(),
+        *("-listen", "1", f"http://127.0.0.1:{port}/live"),
+    )
+
+
+def events_in(path: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+RECORD = (
+    "import os; open(os.environ['RECORD'], 'a').write("
+    "' '.join(os.environ['ACTIONSTREAM_' + name] for name in ('EVENT', 'LABEL')) + chr(10))"
+)
+
+
+@needs_ffmpeg
+@pytest.mark.clips
+@pytest.mark.e2e
+def test_text_events_and_commands_through_a_cut(
+    start: Start,
+    ucf101_clip: Callable[..., Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clip, port = ucf101_clip("PlayingPiano"), free_port()
+    log, record = tmp_path / "events.jsonl", tmp_path / "record.txt"
+    monkeypatch.setenv("RECORD", str(record))
+    camera = http_camera(start, port, clip)
+    watching = webcam(
+        start,
+        *(f"http://user:secret@127.0.0.1:{port}/live?key=secret", "--text"),
+        *("--events", str(log), "--on-action", f'{sys.executable} -c "{RECORD}"'),
+    )
+    begun = lambda: [event for event in events_in(log) if event["kind"] == "begin"]  # noqa: E731
+    eventually(lambda: len(begun()) >= 1, LOOKS_NEEDED_SECONDS)
+    camera.end()
+    watching.says("^lost")
+    # What went on ends with the camera, not when it comes back.
+    eventually(lambda: events_in(log)[-1]["kind"] == "end")
+    before = len(begun())
+    http_camera(start, port, clip)
+    watching.says("^connected", 2)
+    eventually(lambda: len(begun()) > before, LOOKS_NEEDED_SECONDS)
+    watching.process.send_signal(signal.SIGINT)
+    assert watching.wait() == 130
+
+    events = events_in(log)
+    assert [event["kind"] for event in events] == ["begin", "end"] * (len(events) // 2)
+    for begin, end in zip(events[::2], events[1::2], strict=True):
+        assert begin["end_seconds"] is None
+        assert begin["label"] == end["label"]
+        assert begin["start_seconds"] == end["start_seconds"] <= end["end_seconds"]
+    told = [line.split() for line in record.read_text().splitlines()]
+    assert sorted(told) == sorted([event["kind"], event["label"]] for event in events)
+    if "ACTIONSTREAM_TEST_BUNDLE" not in os.environ:
+        assert "PlayingPiano" in {event["label"] for event in events}
+    lines = [re.fullmatch(r" *\d+\.\d s  (.+?)(?:  \d+%)?", line) for line in watching.out]
+    assert all(lines)
+    assert len(lines) >= 1
+    assert any(re.search(r"actions? seen; camera \d+/s", line) for line in watching.err)
+    assert "secret" not in "\n".join(watching.out + watching.err)
+
+
+@pytest.mark.skipif(not has_rtsp_server(), reason="needs gir1.2-gst-rtsp-server-1.0")
+@pytest.mark.e2e
+def test_the_page_shows_an_rtsp_camera_that_comes_back(start: Start) -> None:
+    port = free_port()
+    camera = start(SYSTEM_PYTHON, str(RTSP_SERVER), str(port))
+    eventually(lambda: camera.out == ["ready"])
+    watching = webcam(start, f"rtsp://127.0.0.1:{port}/camera", "--port", "0")
+    watching.says(r"watching rtsp://.* on http://127.0.0.1:\d+/")
+    page = int(re.search(r"on http://127\.0\.0\.1:(\d+)/", "\n".join(watching.err))[1])
+    watching.says("^connected: 64x48, h264")
+
+    eventually(lambda: reddest(page) > 200)
+    eventually(lambda: status_of(page)["headline"] not in ("", "waiting for a picture"))
+    eventually(lambda: len(status_of(page)["top"]) == 3, LOOKS_NEEDED_SECONDS)
+    assert status_of(page)["state"] == "connected: 64x48, h264"
+
+    camera.end()
+    watching.says("^lost")
+    eventually(lambda: not str(status_of(page)["state"]).startswith("connected"))
+    start(SYSTEM_PYTHON, str(RTSP_SERVER), str(port))
+    watching.says("^connected", 2)
+    eventually(lambda: reddest(page) > 200)
+    watching.process.send_signal(signal.SIGINT)
+    assert watching.wait() == 130
+    assert any("seen; camera" in line for line in watching.err)
+
+
+def status_of(port: int) -> dict[str, object]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_SECONDS)
+    connection.request("GET", "/status.json")
+    status = json.loads(connection.getresponse().read())
+    connection.close()
+    return status
+
+
+def reddest(port: int) -> int:
+    """Of the picture that the page shows; the plate with the words covers a part of it."""
+    return int(np.asarray(Image.open(io.BytesIO(picture_of(port))).convert("RGB"))[..., 0].max())
+
+
+def picture_of(port: int) -> bytes:
+    """One JPEG of the page's stream."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_SECONDS)
+    connection.request("GET", "/picture.mjpg")
+    response = connection.getresponse()
+    assert response.readline() == b"--picture\r\n"
+    response.readline()
+    length = int(response.readline().split(b":")[1])
+    response.readline()
+    jpeg = response.read(length)
+    response.close()
+    connection.close()
+    return jpeg
+
+
+@needs_ffmpeg
+@pytest.mark.clips
+def test_it_ends_by_itself_and_lists_what_it_saw(
+    start: Start, ucf101_clip: Callable[..., Path]
+) -> None:
+    port = free_port()
+    http_camera(start, port, ucf101_clip("PlayingPiano"))
+    watching = webcam(start, f"http://127.0.0.1:{port}/live", "--seconds", "8", "--port", "0")
+    assert watching.wait() == 0
+    assert any(re.fullmatch(r" *\d+\.\d to \d+\.\d s  .+  \d+%", line) for line in watching.out)
+
+
+def test_a_source_that_is_not_there_fails_soon(start: Start) -> None:
+    began = time.monotonic()
+    watching = webcam(start, f"http://127.0.0.1:{free_port()}/live", "--text")
+    assert watching.wait() == 1
+    assert time.monotonic() - began < PATIENCE_SECONDS
+    assert watching.err[-1].startswith("actionstream: http://127.0.0.1:")
+    assert watching.err[-1].endswith("connection refused: nothing listens there")
+    assert watching.out == []
+    assert "Traceback" not in "\n".join(watching.err)
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (("ftp://127.0.0.1/x",), "not a stream that is read"),
+        (("some.mp4",), "neither a camera"),
+        (("0", "--size", "640"), "must be WIDTHxHEIGHT"),
+        (("0", "--size", "0x480"), "must be WIDTHxHEIGHT"),
+        (("0", "--rate", "-5"), "must be a number above 0"),
+        (("0", "--seconds", "nan"), "must be a number above 0"),
+        (("0", "--port", "70000"), "must be a port"),
+        (("0", "--page", "--text"), "not allowed with"),
+        (("0", "--text", "--on-action", "no-such-program-here"), "no program"),
+        (("0", "--text", "--events", "/no/such/folder/e.jsonl"), "No such file"),
+    ],
+)
+def test_wrong_use_is_named(start: Start, words: tuple[str, ...], why: str) -> None:
+    watching = webcam(start, *words)
+    assert watching.wait() == 2
+    assert why in watching.err[-1]
+    assert "Traceback" not in "\n".join(watching.err)
+
+
+def test_a_taken_port_is_named(start: Start) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        watching = webcam(start, "0", "--port", str(port))
+        assert watching.wait() == 2
+        assert f"port {port}" in watching.err[-1]
+        assert "--port" in watching.err[-1]
