@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import gc
 import io
+import resource
+import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -10,7 +13,7 @@ import pytest
 from av.sidedata.sidedata import Type
 from clips import BLUE, GREEN, RED, colours, index_of, make_clip, picture
 
-from actionstream.video import VideoReader, probe
+from actionstream.video import VideoReader, from_webrtc, probe
 from actionstream.video.picture import Orientation, shown_width
 
 # 8 bit YUV and back, 4:2:0 and a light encoder move a saturated colour by a few steps of 255.
@@ -179,3 +182,28 @@ def test_a_frame_outlives_its_reader(tmp_path: Path) -> None:
     assert [index_of(frame.to_rgb()) for frame in frames] == [0, 1, 2]
     assert np.array_equal(frames[1].to_rgb(), frames[1].to_rgb())
     assert repr(frames[1]) == "DecodedFrame(64x48 stored, time_seconds=0.040)"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_converted_frames_are_let_go_of_at_once(tmp_path: Path) -> None:
+    # Without the garbage collector: pixels must not hang in reference cycles until it runs.
+    clip = make_clip(tmp_path / "a.mp4", size=(640, 480), frames=200)
+    gc.collect()
+    gc.disable()
+    try:
+        with VideoReader(clip, threads=1) as reader:
+            before = 0
+            for index, frame in enumerate(reader):
+                webrtc = frame._frame
+                assert from_webrtc(webrtc).shape == frame.to_rgb().shape
+                before = before or (_resident_bytes() if index == 20 else 0)
+        grown = _resident_bytes() - before
+    finally:
+        gc.enable()
+    # 180 frames of 460 kB would be 83 MB.
+    assert grown < 20e6
+
+
+def _resident_bytes() -> int:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize()

@@ -95,11 +95,15 @@ def shown_width(width: int, pixel_shape: Fraction | None) -> int:
 class Converter:
     """Turns frames of one stream into RGB. Keeps FFmpeg's contexts between frames.
 
-    Not for several threads at once.
+    `pixel_shape` is the width : height of the stored pixels; `turns` False leaves display
+    matrices out of account. Not for several threads at once.
     """
 
-    def __init__(self, pixel_shape: Fraction | None = None) -> None:
+    def __init__(self, pixel_shape: Fraction | None = None, *, turns: bool = True) -> None:
         self._pixel_shape = pixel_shape
+        self._turns = turns
+        self._rotation: int | None = None
+        self._orientation = Orientation()
         self._reformatter = VideoReformatter()
         self._field: _TopField | None = None
 
@@ -118,7 +122,17 @@ class Converter:
             threads=1,  # swscale's own threads cost more than they gain beside a busy decoder
         )
         pixels: Pixels = np.asarray(rgb.to_ndarray(), dtype=np.uint8)
-        return Orientation.of(frame).apply(pixels)
+        return self._orientation_of(frame).apply(pixels)
+
+    def _orientation_of(self, frame: VideoFrame) -> Orientation:
+        """The matrix is read when the angle changes, not for each frame.
+
+        PyAV's `side_data` and its frame refer to each other: every frame asked for it would keep
+        its pixels until the garbage collector runs (300 MB at 720p).
+        """
+        if self._turns and frame.rotation != self._rotation:
+            self._rotation, self._orientation = frame.rotation, Orientation.of(frame)
+        return self._orientation
 
     def _top_field(self, frame: VideoFrame) -> VideoFrame:
         """Half of the lines, taken at one moment; the colour conversion stretches them again.

@@ -11,7 +11,7 @@ from actionstream.video.picture import Converter
 
 def from_webrtc(frame: VideoFrame) -> Pixels:
     """The picture of a frame: RGB uint8 [H, W, 3], contiguous."""
-    return Converter().to_rgb(frame)
+    return Converter(turns=False).to_rgb(frame)  # browsers send pictures upright
 
 
 def to_webrtc(rgb: Pixels, like: VideoFrame) -> VideoFrame:
