@@ -10,7 +10,7 @@ from typing import Any
 
 from actionstream.app.certificate import CertificateFiles
 
-SCRIPT = Path(__file__).with_name("script.py")
+SCRIPT = Path(__file__).with_name("assets") / "script.py"
 CONFIG = Path(__file__).with_name("assets") / "config.toml"
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import streamlit as st
 from streamlit_webrtc import WebRtcMode, WebRtcStreamerContext, webrtc_streamer
+from streamlit_webrtc.config import Translations
 
 from actionstream.app import markup, state
 from actionstream.app.camera_link import CameraLink
@@ -21,11 +22,11 @@ LOOK_AGAIN_SECONDS = 0.25
 TIMELINE_SECONDS = 60.0
 
 # Small pictures are all that the model needs, and many visitors fit on one server with them.
-CONSTRAINTS = {
+CONSTRAINTS: dict[str, Any] = {
     "video": {"width": {"ideal": 480}, "height": {"ideal": 360}, "frameRate": {"ideal": 15}},
     "audio": False,
 }
-WORDS = {
+WORDS: Translations = {
     "start": "Start",
     "stop": "Stop",
     "select_device": "Choose a camera",

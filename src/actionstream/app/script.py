@@ -1,5 +1,0 @@
-"""What Streamlit runs for `actionstream app`."""
-
-from actionstream.app import main
-
-main()

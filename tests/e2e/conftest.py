@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("playwright", reason="the end-to-end tests need Playwright")
+
+from browsing import CHROMIUM, App, browsing, camera_flags, make_film, serving
+from playwright.sync_api import BrowserContext, Playwright, sync_playwright
+
+from actionstream.bundle import shipped
+
+Visit = Callable[..., BrowserContext]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _what_is_needed() -> None:
+    if CHROMIUM is None:
+        pytest.skip("no Chromium: apt-get install chromium")
+    if not shipped() and "ACTIONSTREAM_MODELS" not in os.environ:
+        pytest.skip("no bundle is shipped in this tree yet")
+
+
+@pytest.fixture(scope="session")
+def playwright() -> Iterator[Playwright]:
+    with sync_playwright() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    """A server for two cameras."""
+    with serving(tmp_path_factory.mktemp("app"), "--max-sessions", "2") as running:
+        yield running
+
+
+@pytest.fixture
+def visit(playwright: Playwright, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Visit]:
+    """`visit(*flags)`: a browser of a new visitor."""
+    with ExitStack() as stack:
+
+        def arrive(*flags: str) -> BrowserContext:
+            profile = tmp_path_factory.mktemp("profile")
+            return stack.enter_context(browsing(playwright, profile, *flags))
+
+        yield arrive
+
+
+@pytest.fixture(scope="session")
+def film(
+    ucf101_clip: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], tuple[str, ...]]:
+    """`film("PlayingPiano")`: flags for a fake camera that shows a real clip of that action."""
+    folder, made = tmp_path_factory.mktemp("films"), {}
+
+    def find(label: str) -> tuple[str, ...]:
+        if label not in made:
+            made[label] = make_film(ucf101_clip(label), folder / f"{label}.y4m")
+        return camera_flags(made[label])
+
+    return find

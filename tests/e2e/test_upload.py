@@ -1,0 +1,149 @@
+"""The video page in a real browser: upload, watch, read, download, cancel, leave."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import av
+import pytest
+from browsing import App, end, serving
+from clips import make_clip
+from playwright.sync_api import BrowserContext, Page, expect
+
+pytestmark = [pytest.mark.e2e, pytest.mark.clips, pytest.mark.timeout(400)]
+
+Visit = Callable[..., BrowserContext]
+Clip = Callable[..., Path]
+
+
+def open_app(browser: BrowserContext, app: App) -> Page:
+    page = browser.pages[0]
+    page.goto(app.url)
+    expect(page.get_by_role("heading", name="What is happening")).to_be_visible(timeout=60_000)
+    return page
+
+
+def upload(page: Page, *files: Path) -> None:
+    page.locator('input[type="file"]').set_input_files([str(file) for file in files])
+
+
+def expect_action(page: Page, label: str) -> None:
+    expect(page.get_by_test_id("action")).to_have_text(label, timeout=60_000)
+
+
+def download(page: Page, button: str) -> tuple[str, bytes]:
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name=button, exact=True).click()
+    path = waiting.value.path()
+    return waiting.value.suggested_filename, Path(path).read_bytes()
+
+
+def test_a_clip_is_named_played_and_kept(
+    app: App, visit: Visit, ucf101_clip: Clip, tmp_path: Path
+) -> None:
+    page = open_app(visit(), app)
+    upload(page, ucf101_clip("PlayingPiano"))
+    expect_action(page, "Playing Piano")
+    expect(page.get_by_test_id("candidate")).to_have_count(3)
+    expect(page.get_by_role("img", name="Timeline: Playing Piano from 0.0 s")).to_be_visible()
+    expect(page.locator("video")).to_have_count(2, timeout=60_000)
+    for video in page.locator("video").all():
+        page.wait_for_function("video => video.readyState >= 2", arg=video.element_handle())
+
+    name, data = download(page, "JSON")
+    assert name == f"{ucf101_clip('PlayingPiano').stem}.json"
+    assert json.loads(data)["label"] == "PlayingPiano"
+    name, data = download(page, "CSV")
+    rows = list(csv.DictReader(io.StringIO(data.decode())))
+    assert name.endswith(".csv")
+    assert [row["label"] for row in rows].count("PlayingPiano") >= 1
+    name, data = download(page, "Annotated video")
+    assert name.endswith("-annotated.mp4")
+    kept = tmp_path / name
+    kept.write_bytes(data)
+    with av.open(str(kept)) as film:
+        assert film.streams.video[0].codec_context.name == "h264"
+
+
+def test_several_videos_one_of_them_broken(
+    app: App, visit: Visit, ucf101_clip: Clip, tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"no video at all")
+    page = open_app(visit(), app)
+    upload(page, ucf101_clip("PushUps"), broken)
+    expect(page.get_by_text("cannot be read as a video")).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("Traceback")).to_have_count(0)
+    page.get_by_text(ucf101_clip("PushUps").name).first.click()
+    expect_action(page, "Push Ups")
+
+
+def test_an_old_codec_is_converted_for_the_browser(app: App, visit: Visit, tmp_path: Path) -> None:
+    page = open_app(visit(), app)
+    upload(page, make_clip(tmp_path / "old.avi", codec="mpeg4", size=(320, 240), frames=50))
+    expect(page.locator("video")).to_have_count(2, timeout=60_000)
+    for video in page.locator("video").all():
+        page.wait_for_function("video => video.readyState >= 2", arg=video.element_handle())
+
+
+def test_too_large_a_video_is_refused_in_words(
+    visit: Visit, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    large = tmp_path / "large.mp4"
+    large.write_bytes(bytes(3_000_000))
+    with serving(tmp_path_factory.mktemp("small"), "--max-upload", "1") as app:
+        page = open_app(visit(), app)
+        expect(page.get_by_text("1MB per file")).to_be_visible()
+        upload(page, large)
+        expect(page.get_by_text("File must be 1.0MB or smaller")).to_be_visible(timeout=20_000)
+
+
+def test_a_long_video_shows_progress_and_can_be_cancelled(
+    app: App, visit: Visit, tmp_path: Path
+) -> None:
+    long = make_clip(tmp_path / "long.mp4", size=(320, 240), rate=25, frames=6000)
+    page = open_app(visit(), app)
+    upload(page, long)
+    expect(page.get_by_role("progressbar")).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("Looking at the video…")).to_be_visible(timeout=60_000)
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_text("Cancelled.")).to_be_visible(timeout=30_000)
+    page.get_by_role("button", name="Remove").click()
+    expect(page.get_by_role("button", name="Try the example")).to_be_visible(timeout=30_000)
+
+
+def test_the_example_needs_no_clip(app: App, visit: Visit) -> None:
+    page = open_app(visit(), app)
+    page.get_by_role("button", name="Try the example").click()
+    expect(page.get_by_test_id("candidate")).to_have_count(3, timeout=60_000)
+    expect(page.locator("video")).to_have_count(2, timeout=60_000)
+
+
+def test_nothing_of_a_visitor_stays(
+    visit: Visit, ucf101_clip: Clip, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Private while there, gone half a minute after the tab, all gone with the server."""
+    with serving(tmp_path_factory.mktemp("alone")) as app:
+        browser = visit()
+        page = open_app(browser, app)
+        upload(page, ucf101_clip("PushUps"))
+        expect_action(page, "Push Ups")
+        (folder,) = app.visitor_folders()
+        assert folder.stat().st_mode & 0o077 == 0
+        assert not any("PushUps" in path.name for path in folder.iterdir())
+        browser.new_page()
+        page.close()
+        deadline = time.monotonic() + 60
+        while app.visitor_folders() and time.monotonic() < deadline:
+            time.sleep(0.5)
+        assert app.visitor_folders() == []
+
+        open_app(visit(), app)
+        assert len(app.visitor_folders()) == 1
+        end(app.process)
+        assert list(app.folder.iterdir()) == []
