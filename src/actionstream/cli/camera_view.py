@@ -125,6 +125,7 @@ def page_status(state: str, session: Session, looks_needed: int) -> dict[str, An
     return {
         "headline": _headline(reading, looks_needed),
         "shown": None if reading is None else reading.shown,
+        "confidence": 0.0 if reading is None else reading.shown_confidence,
         "top": [
             {"label": spoken(candidate.label), "confidence": candidate.confidence}
             for candidate in (reading.top(3) if reading else [])
@@ -139,9 +140,7 @@ def _headline(reading: Reading | None, looks_needed: int) -> str:
         return "waiting for a picture"
     if reading.status == "warming_up":
         return f"warming up {min(reading.looks_seen, looks_needed)}/{looks_needed}"
-    if reading.shown is None:
-        return UNKNOWN
-    return f"{spoken(reading.shown)} {reading.shown_confidence:.0%}"
+    return UNKNOWN if reading.shown is None else spoken(reading.shown)
 
 
 def figures(session: Session) -> str:

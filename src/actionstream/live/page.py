@@ -167,7 +167,7 @@ class _Handler(BaseHTTPRequestHandler):
         nonce = secrets.token_urlsafe(16)
         text = files("actionstream.live").joinpath("page.html").read_text(encoding="utf-8")
         policy = (
-            "default-src 'none'; img-src 'self'; connect-src 'self'; "
+            "default-src 'none'; img-src 'self' data:; connect-src 'self'; "
             f"style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; "
             "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
         )
