@@ -51,7 +51,7 @@ def annotate(
             width=probe.width,
             height=probe.height,
             frame_rate=probe.frame_rate,
-            audio_from=path if probe.has_audio else None,
+            audio_from=path,
             threads=threads,
         ) as writer:
             frames = ((frame.time_seconds, frame) for frame in reader)

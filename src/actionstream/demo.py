@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from actionstream import __version__
 from actionstream.frames import Answer, Frame, Pixels
 from actionstream.recognizer import Recognizer
 from actionstream.verify import TOLERANCE, Comparison, compare
@@ -24,7 +25,7 @@ WIDTH, HEIGHT, FRAME_RATE, SECONDS = 320, 240, 30, 6
 MOST_AGE_SECONDS = 0.3
 """A live answer older than this feels late."""
 
-_PACKAGES = ("actionstream", "onnxruntime", "av", "numpy", "opencv-python-headless", "torch")
+_PACKAGES = ("onnxruntime", "av", "numpy", "opencv-python-headless", "torch")
 
 Progress = Callable[[str, int, int], None]
 """Called with what is going on, frames done and frames in all."""
@@ -222,8 +223,8 @@ def machine() -> str:
 
 
 def versions() -> dict[str, str]:
-    """Installed versions of what computes; a package that is not installed is left out."""
-    found = {}
+    """Versions of actionstream and of what computes; a package not installed is left out."""
+    found = {"actionstream": __version__}
     for package in _PACKAGES:
         try:
             found[package] = version(package)

@@ -73,7 +73,8 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
     parser, verbs = _build(words[:1] if words and words[0] in VERBS else VERBS)
     if words and words[0] in verbs.choices:
         verb: argparse.ArgumentParser = verbs.choices[words[0]]
-        if any(isinstance(action, argparse._SubParsersAction) for action in verb._actions):
+        nested = any(isinstance(action, argparse._SubParsersAction) for action in verb._actions)
+        if nested or "--" in words:  # intermixed parsing can do neither
             return verb.parse_args(words[1:])
         return verb.parse_intermixed_args(words[1:])
     args = parser.parse_args(words)

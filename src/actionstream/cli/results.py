@@ -115,8 +115,9 @@ class Table:
             return self._pad(answer.source, self.source_width) + f"  error: {_visible(reason)}\n"
         top = ", ".join(f"{c.label} {_percent(c.confidence)}" for c in answer.top(self.top))
         action = NO_ACTION if answer.label is None else answer.label
-        when = "; ".join(_when(answer.segments) + _damage(answer))
-        return self._line(answer.source, action, _percent(answer.confidence), top, when)
+        sure = "" if answer.label is None else _percent(answer.confidence)
+        when = "; ".join(_when(answer) + _damage(answer))
+        return self._line(answer.source, action, sure, top, when)
 
     def _line(self, source: str, action: str, sure: str, top: str, when: str) -> str:
         columns = [
@@ -148,7 +149,10 @@ def _percent(confidence: float) -> str:
     return f"{confidence:.0%}"
 
 
-def _when(segments: Sequence[Segment]) -> list[str]:
+def _when(answer: Answer) -> list[str]:
+    segments = answer.segments
+    if len(segments) == 1 and segments[0].label == answer.label:
+        return [_times(segments[0])]
     shown = [_stretch(segment) for segment in segments[:_MOST_SEGMENTS]]
     more = len(segments) - len(shown)
     return [*shown, f"{more} more (all with --json)"] if more else shown
@@ -156,7 +160,11 @@ def _when(segments: Sequence[Segment]) -> list[str]:
 
 def _stretch(segment: Segment) -> str:
     label = NO_ACTION if segment.label is None else segment.label
-    return f"{segment.start_seconds:.1f}-{segment.end_seconds:.1f} s {label}"
+    return f"{_times(segment)} {label}"
+
+
+def _times(segment: Segment) -> str:
+    return f"{segment.start_seconds:.1f}-{segment.end_seconds:.1f} s"
 
 
 def _damage(answer: Answer) -> list[str]:

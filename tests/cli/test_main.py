@@ -1,0 +1,102 @@
+"""Wrong use, help and the ways in which the program ends."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from cli_process import COMMAND, Run, environment
+
+from actionstream import __version__
+from actionstream.cli import VERBS, main
+
+
+def test_version(run_cli: Run) -> None:
+    done = run_cli("--version")
+    assert (done.code, done.out, done.err) == (0, f"actionstream {__version__}\n", "")
+
+
+def test_help_names_every_verb_in_order(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--help"])
+    assert ended.value.code == 0
+    out = capsys.readouterr().out
+    places = [out.index(f"\n    {verb} ") for verb in VERBS]
+    assert places == sorted(places)
+    assert len(VERBS) == 9
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_explains_itself(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert callable(importlib.import_module(f"actionstream.cli.{verb}").run)
+    with pytest.raises(SystemExit) as ended:
+        main([verb, "--help"])
+    assert ended.value.code == 0
+    assert f"usage: actionstream {verb}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ([], "usage: actionstream"),
+        (["predikt"], "invalid choice: 'predikt'"),
+        (["predict"], "required: SOURCE"),
+        (["predict", "a.mp4", "--top", "0"], "must be a whole number from 1 on, got '0'"),
+        (["predict", "a.mp4", "--top", "many"], "must be a whole number from 1 on, got 'many'"),
+        (["predict", "a.mp4", "--threads", "-1"], "must be a whole number from 1 on"),
+        (["predict", "a.mp4", "--json", "--csv"], "not allowed with argument"),
+        (["predict", "a.mp4", "--engine", "tf"], "invalid choice: 'tf'"),
+        (["predict", "a.mp4", "--js"], "unrecognized arguments: --js"),
+        (["data"], "required: ACTION"),
+    ],
+)
+def test_wrong_use_is_2_and_says_why(
+    words: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert says in err
+
+
+def test_an_error_is_one_line_on_stderr_and_2(run_cli: Run) -> None:
+    done = run_cli("predict", "a.mp4", "--model", "no-such-variant")
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith("actionstream: no-such-variant: neither a folder nor a shipped")
+    assert done.err.count("\n") == 1
+
+
+def test_a_reader_that_goes_away_is_no_news(videos: Path, model_folder: Path) -> None:
+    reading, writing = os.pipe()
+    process = subprocess.Popen(
+        [*COMMAND, "predict", str(videos), "--json", "--model", str(model_folder)],
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        env=environment(),
+    )
+    os.close(writing)
+    os.close(reading)
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (141, b"")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_is_told(videos: Path, model_folder: Path) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [*COMMAND, "predict", str(videos), "--model", str(model_folder)],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            env=environment(),
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode == 2
+    assert b"No space left" in done.stderr
+    assert b"Traceback" not in done.stderr
+    assert done.stderr.count(b"\n") == 1

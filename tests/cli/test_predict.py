@@ -1,0 +1,273 @@
+"""`actionstream predict` as its users run it: order, formats, bad files among good ones, codes."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cli_process import COMMAND, Result, Run, environment
+from clips import make_clip
+
+from actionstream.recognizer import Recognizer
+from actionstream.video import VIDEO_EXTENSIONS, VideoReader
+
+Predict = Callable[..., Result]
+
+
+@pytest.fixture
+def predict(run_cli: Run, model_folder: Path) -> Predict:
+    def run(*words: str | Path, **how: Any) -> Result:
+        return run_cli("predict", *words, "--model", model_folder, "--threads", 1, **how)
+
+    return run
+
+
+def objects(done: Result) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in done.lines]
+
+
+def test_bad_files_among_good_ones(
+    predict: Predict, videos: Path, bad: dict[str, str], model: Recognizer
+) -> None:
+    """One object a source, in the order given; the good ones are done; exit code 1."""
+    words = ["videos/a.avi", *bad.values(), "videos/b/one.mp4", "videos/a.avi"]
+    done = predict(*words, "--json", "--top", "2")
+    assert done.code == 1
+    found = objects(done)
+    assert [entry["source"] for entry in found] == words
+    statuses = ["ok", "error", "error", "error", "error", "ok", "ok"]
+    assert [entry["status"] for entry in found] == statuses
+    assert [entry["error"]["kind"] for entry in found[1:5]] == list(bad)
+    for name, entry in zip(bad.values(), found[1:5], strict=True):
+        assert list(entry) == ["source", "status", "error"]
+        assert entry["error"]["message"].startswith(f"{name}: ")
+    good = found[0]
+    assert list(good) == [
+        *("source", "status", "label", "confidence", "known", "known_score"),
+        *("top", "segments", "video", "timing", "model"),
+    ]
+    assert [len(good["top"]), good["video"]["frames_read"]] == [2, 30]
+    assert good["model"] == {"name": model.card.name, "fingerprint": model.fingerprint}
+    alike = [{k: v for k, v in entry.items() if k != "timing"} for entry in (good, found[6])]
+    assert alike[0] == alike[1]
+    assert "Traceback" not in done.err
+
+
+def test_the_command_line_says_what_the_library_says(
+    predict: Predict, videos: Path, model: Recognizer
+) -> None:
+    (entry,) = objects(predict("videos/b/one.mp4", "--json", "--top", "99"))
+    answer = model.recognize(videos / "b" / "one.mp4", source="videos/b/one.mp4")
+    assert len(entry["top"]) == len(model.labels)
+    expected = answer.to_dict(top=99)
+    assert entry.pop("timing").keys() == expected.pop("timing").keys()
+    assert entry == expected
+
+
+def test_folders_patterns_stdin_and_options_between_sources(predict: Predict, videos: Path) -> None:
+    done = predict("videos", "--json", "videos/*.avi", "-", stdin=b"videos/b/one.mp4\n")
+    assert (done.code, done.err) == (0, "")
+    assert [entry["source"] for entry in objects(done)] == [
+        *("videos/a.avi", "videos/b/one.mp4"),
+        *("videos/a.avi", "videos/b/one.mp4"),
+    ]
+
+
+def test_names_that_begin_with_a_dash(run_cli: Run, model_folder: Path, tmp_path: Path) -> None:
+    make_clip(tmp_path / "-x.mp4", frames=12)
+    done = run_cli("predict", "--model", model_folder, "--json", "--", "-x.mp4")
+    assert [entry["source"] for entry in objects(done)] == ["-x.mp4"]
+
+
+def test_a_folder_without_videos_is_wrong_use(predict: Predict, tmp_path: Path) -> None:
+    (tmp_path / "none").mkdir()
+    done = predict("none")
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith("actionstream: no video found: none (looked for .3g2 ")
+    assert all(extension in done.err for extension in VIDEO_EXTENSIONS)
+
+
+def test_csv(predict: Predict, videos: Path, bad: dict[str, str]) -> None:
+    done = predict("videos/a.avi", bad["no_video"], "--csv")
+    assert done.code == 1
+    good, failed = csv.DictReader(done.lines)
+    assert (good["source"], good["status"], good["error_kind"]) == ("videos/a.avi", "ok", "")
+    assert float(good["top1_confidence"]) == float(good["confidence"])
+    assert (failed["status"], failed["error_kind"], failed["top1"]) == ("error", "no_video", "")
+
+
+def test_table(predict: Predict, videos: Path, bad: dict[str, str], model: Recognizer) -> None:
+    done = predict("videos", bad["empty"])
+    assert done.code == 1
+    assert done.lines[0].split() == ["SOURCE", "ACTION", "SURE", "TOP", "3", "WHEN"]
+    top = model.recognize(videos / "a.avi").top(3)
+    assert ", ".join(f"{c.label} {c.confidence:.0%}" for c in top) in done.lines[1]
+    assert done.lines[3].startswith("empty.mp4 ")
+    assert "error: " in done.lines[3]
+    assert len(done.lines) == 4
+
+
+def test_output_file(predict: Predict, videos: Path, tmp_path: Path) -> None:
+    done = predict("videos", "--json", "--output", "out.jsonl")
+    assert (done.code, done.out, done.err) == (0, "", "")
+    lines = (tmp_path / "out.jsonl").read_text().splitlines()
+    assert [json.loads(line)["source"] for line in lines] == ["videos/a.avi", "videos/b/one.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--output", "videos/a.avi"], "is one of the sources and would be overwritten"),
+        (["--output", "no/such/folder.txt"], "No such file or directory"),
+        (["--annotate", "out.mp4"], "2 videos need a folder"),
+        (["--annotate", "videos/b/../b/one.mp4"], "2 videos need a folder"),
+    ],
+)
+def test_writing_where_it_must_not(
+    predict: Predict, videos: Path, words: list[str], says: str
+) -> None:
+    before = (videos / "a.avi").read_bytes()
+    done = predict("videos", *words)
+    assert (done.code, done.out) == (2, "")
+    assert says in done.err
+    assert (videos / "a.avi").read_bytes() == before
+
+
+def test_annotating_one_video_over_itself_is_refused(predict: Predict, videos: Path) -> None:
+    before = (videos / "b" / "one.mp4").read_bytes()
+    done = predict("videos/b/one.mp4", "--annotate", "videos/../videos/b/one.mp4")
+    assert done.code == 2
+    assert "would be overwritten" in done.err
+    assert (videos / "b" / "one.mp4").read_bytes() == before
+
+
+def test_annotate_one(predict: Predict, videos: Path, tmp_path: Path) -> None:
+    done = predict("videos/a.avi", "--json", "--annotate", "out.mp4")
+    assert (done.code, done.err, len(done.lines)) == (0, "", 1)
+    with VideoReader(tmp_path / "out.mp4") as reader:
+        assert reader.probe.codec == "h264"
+        assert len(list(reader)) == 30
+
+
+def test_annotate_many_into_a_folder(
+    predict: Predict, videos: Path, tmp_path: Path, bad: dict[str, str]
+) -> None:
+    words = ["videos", "videos/a.avi", bad["empty"]]
+    done = predict(*words, "--json", "--annotate", "drawn")
+    assert done.code == 1
+    written = sorted(
+        p.relative_to(tmp_path / "drawn").as_posix() for p in tmp_path.rglob("drawn/**/*")
+    )
+    assert written == ["a-2.mp4", "a.mp4", "b", "b/one.mp4"]
+
+
+def test_a_video_that_cannot_be_annotated_keeps_its_answer(
+    predict: Predict, videos: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "drawn").write_text("a file stands where the folder should be")
+    done = predict("videos", "--json", "--annotate", "drawn")
+    assert done.code == 1
+    assert [entry["status"] for entry in objects(done)] == ["ok", "ok"]
+    assert done.err.count("actionstream: --annotate: ") == 2
+
+
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="file names are text there")
+def test_a_name_that_is_no_text_comes_back_as_itself(predict: Predict, tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9 \xf0\x9f\x8e\xac.mp4")
+    make_clip(tmp_path / "clip.mp4", frames=12).rename(tmp_path / name)
+    done = predict(".", "--json")
+    assert done.code == 0
+    (entry,) = objects(done)
+    assert entry["source"] == f"./{name}"
+    assert (tmp_path / entry["source"]).is_file()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_interrupted_what_is_finished_is_printed(
+    number: int, code: int, videos: Path, tmp_path: Path, model_folder: Path
+) -> None:
+    """The second clip takes long; the line of the first is there, and nothing half-written."""
+    long = make_clip(tmp_path / "long.mp4", frames=40)
+    words = ["videos/a.avi", *[long.name] * 400, "--json", "--annotate", "drawn"]
+    process = subprocess.Popen(
+        [*COMMAND, "predict", *words, "--model", str(model_folder)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=tmp_path,
+        env=environment(),
+    )
+    assert process.stdout is not None
+    first = process.stdout.readline()
+    time.sleep(0.3)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert json.loads(first)["source"] == "videos/a.avi"
+    rest = out.decode().splitlines()
+    assert len(rest) < 400
+    assert all(json.loads(line)["status"] == "ok" for line in rest)
+    assert b"Traceback" not in err
+    assert [p.name for p in (tmp_path / "drawn").iterdir() if p.name.startswith(".")] == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs pseudo-terminals")
+@pytest.mark.parametrize("shared", [False, True])
+def test_progress_shows_on_a_terminal_and_leaves_the_results_alone(
+    shared: bool, videos: Path, tmp_path: Path, model_folder: Path
+) -> None:
+    """Also where stdout is the same terminal: the line steps aside while a result is printed."""
+    import pty
+
+    watcher, terminal = pty.openpty()
+    process = subprocess.Popen(
+        [*COMMAND, "predict", "videos", "--json", "--model", str(model_folder)],
+        stdout=terminal if shared else subprocess.PIPE,
+        stderr=terminal,
+        cwd=tmp_path,
+        env=environment() | {"TERM": "xterm"},
+    )
+    os.close(terminal)
+    shown = read_all(watcher)
+    out = shown if shared else process.communicate(timeout=60)[0].decode()
+    assert process.wait(timeout=60) == 0
+    results = [line[line.index("{") :] for line in out.splitlines() if "{" in line]
+    assert [json.loads(line)["source"] for line in results] == [
+        *("videos/a.avi", "videos/b/one.mp4"),
+    ]
+    assert "50%" in shown
+    assert ("{" in shown) == shared
+
+
+def read_all(descriptor: int) -> str:
+    parts = []
+    while True:
+        try:
+            part = os.read(descriptor, 65536)
+        except OSError:  # Linux says so at the end
+            break
+        if not part:
+            break
+        parts.append(part)
+    os.close(descriptor)
+    return b"".join(parts).decode()
+
+
+@pytest.mark.clips
+def test_real_clips(predict: Predict, ucf101_clip: Callable[..., Path]) -> None:
+    clips = [ucf101_clip("PushUps"), ucf101_clip("PlayingPiano", 3)]
+    found = objects(predict(*clips, "--json"))
+    assert [entry["source"] for entry in found] == [str(clip) for clip in clips]
+    for entry in found:
+        assert entry["video"]["frames_encoded"] >= 10
+        assert entry["segments"][0]["start_seconds"] == 0.0
+        assert entry["segments"][-1]["end_seconds"] == entry["video"]["duration_seconds"]

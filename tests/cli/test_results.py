@@ -1,0 +1,117 @@
+"""How answers look as JSON Lines, CSV and a table."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from actionstream.cli.results import choose_layout
+from actionstream.errors import NoVideoStreamError
+from actionstream.frames import Answer, Failure, Segment, VideoFacts
+
+LABELS = ("PushUps", "Lunges", "JumpRope")
+FACTS = VideoFacts(3.2, 25.0, 320, 240, 80, 16, 0, False)
+ANSWER = Answer(
+    "a.avi",
+    LABELS,
+    np.array([0.9, 0.0625, 0.0375], np.float32),
+    known=True,
+    known_score=0.93,
+    segments=(Segment(0.0, 3.2, "PushUps", 0.96),),
+    video=FACTS,
+)
+UNKNOWN = replace(ANSWER, known=False, segments=(Segment(0.0, 3.2, None, None),))
+FAILED = Answer("b.mp4", LABELS, error=Failure.of(NoVideoStreamError("b.mp4", "no video stream")))
+
+
+def rows(kind: str, *answers: Answer, top: int = 3) -> list[str]:
+    names = [answer.source for answer in answers]
+    layout = choose_layout(kind, top=top, sources=names, labels=LABELS)  # type: ignore[arg-type]
+    text = layout.header() + "".join(layout.row(answer) for answer in answers)
+    assert text.endswith("\n")
+    return text.splitlines()
+
+
+def test_json_is_one_object_a_line_unrounded() -> None:
+    good, failed = (json.loads(line) for line in rows("json", ANSWER, FAILED, top=2))
+    assert good["confidence"] == float(np.float32(0.9))
+    assert [entry["label"] for entry in good["top"]] == ["PushUps", "Lunges"]
+    assert failed == {
+        "source": "b.mp4",
+        "status": "error",
+        "error": {"kind": "no_video", "message": "b.mp4: no video stream"},
+    }
+
+
+def test_csv_columns() -> None:
+    table = list(csv.DictReader(rows("csv", ANSWER, UNKNOWN, FAILED, top=2)))
+    assert list(table[0]) == [
+        *("source", "status", "label", "confidence", "known", "known_score"),
+        *("top1", "top2", "top1_confidence", "top2_confidence", "error_kind", "error_message"),
+    ]
+    assert float(table[0]["confidence"]) == float(np.float32(0.9))
+    assert [table[0][k] for k in ("status", "label", "known")] == ["ok", "PushUps", "true"]
+    assert (table[0]["top2"], float(table[0]["top2_confidence"])) == ("Lunges", 0.0625)
+    assert [table[1][k] for k in ("label", "known", "top1")] == ["", "false", "PushUps"]
+    filled = {k: v for k, v in table[2].items() if v}
+    assert filled == {
+        "source": "b.mp4",
+        "status": "error",
+        "error_kind": "no_video",
+        "error_message": "b.mp4: no video stream",
+    }
+
+
+def test_csv_has_as_many_columns_as_asked_for_even_without_so_many_labels() -> None:
+    (row,) = csv.DictReader(rows("csv", ANSWER, top=5))
+    assert (row["top3"], row["top4"], row["top5_confidence"]) == ("JumpRope", "", "")
+
+
+def test_csv_quotes_awkward_names() -> None:
+    name = 'a, "b"\nc.mp4'
+    layout = choose_layout("csv", top=1, sources=[name], labels=LABELS)
+    text = layout.header() + layout.row(replace(ANSWER, source=name))
+    (row,) = csv.DictReader(text.splitlines(keepends=True))
+    assert row["source"] == name
+
+
+def test_table_lines_up() -> None:
+    header, good, unknown, failed = rows("table", ANSWER, UNKNOWN, FAILED)
+    for word, column in (("ACTION", "PushUps "), ("TOP 3", "PushUps 90%"), ("WHEN", "0.0-3.2 s")):
+        assert header.index(word) == good.index(column)
+    assert good.split("  ")[-1].strip() == "0.0-3.2 s"
+    assert "90%  PushUps 90%, Lunges 6%, JumpRope 4%" in good
+    assert unknown.index("no known action") == header.index("ACTION")
+    assert unknown.count("%") == 3  # only the candidates are sure of anything
+    assert failed.rstrip() == f"{'b.mp4':<6}  error: no video stream"
+
+
+def test_table_says_what_happened_when_and_what_was_damaged() -> None:
+    parts = tuple(Segment(i, i + 1.0, LABELS[i % 2], 0.5) for i in range(7))
+    damaged = replace(FACTS, corrupt_packets=2, truncated=True)
+    _, row = rows("table", replace(ANSWER, segments=parts, video=damaged))
+    assert row.endswith(
+        "0.0-1.0 s PushUps; 1.0-2.0 s Lunges; 2.0-3.0 s PushUps; 3.0-4.0 s Lunges; "
+        "3 more (all with --json); 2 damaged packets; cut off"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("日本語.mp4", "日本語.mp4"),
+        ("\x1b[31mred\x07.mp4", "�[31mred�.mp4"),
+        ("x" * 90 + "/end.mp4", "…" + "x" * 51 + "/end.mp4"),
+    ],
+)
+def test_table_keeps_the_terminal_as_it_is(name: str, shown: str) -> None:
+    from rich.cells import cell_len
+
+    header, row = rows("table", replace(ANSWER, source=name))
+    assert row.startswith(f"{shown}  ")
+    before = row[: row.index("PushUps")]
+    assert cell_len(before) == header.index("ACTION")
