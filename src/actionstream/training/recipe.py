@@ -1,0 +1,56 @@
+"""Named recipes: everything that decides what a training run gives, in one value.
+
+A recipe for stored features trains a head on a frozen encoder; `classic` trains the well-known
+ResNet18 + LSTM end to end (see `actionstream.training.classic`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from actionstream.errors import TrainingError
+
+Option = int | float | bool | str
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How a head is trained on the stored features of a frozen encoder.
+
+    spacing_seconds, ready_after: the sampling rule's, as the card will carry them.
+    views:            stored views a clip, the served one included.
+    head, options:    networks.heads' name and constructor options.
+    epochs, batch_size, learning_rate, weight_decay: of AdamW with one cosine cycle.
+    label_smoothing:  as in torch's cross_entropy.
+    outlier_weight:   weight of the clips with no known action, whose target is uniform
+                      (Hendrycks et al. 2019, outlier exposure).
+    average_decay:    per step, of the exponential average of weights that is kept.
+    folds:            of the grouped cross-validation that calibrates and chooses.
+    """
+
+    name: str
+    encoder: str
+    spacing_seconds: float = 0.18
+    ready_after: int = 6
+    views: int = 6
+    window_fraction: float = 1.0
+    head: str = "lstm"
+    options: Mapping[str, Option] = field(default_factory=dict)
+    epochs: int = 30
+    batch_size: int = 64
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.05
+    label_smoothing: float = 0.1
+    outlier_weight: float = 0.5
+    average_decay: float = 0.99
+    folds: int = 5
+    smooth_tau_seconds: float = 0.6
+    hold_seconds: float = 0.35
+    switch_margin: float = 0.1
+
+    def facts(self) -> dict[str, Any]:
+        """The recipe as JSON-ready values, for cards, checkpoints and records."""
+        return {**asdict(self), "options": dict(self.options)}
