@@ -108,10 +108,7 @@ def start() -> Iterator[Start]:
 
 
 def webcam(start: Start, *words: str) -> Running:
-    bundle = os.environ.get("ACTIONSTREAM_TEST_BUNDLE")
-    chosen = ("--model", bundle) if bundle else ()
-    command = (sys.executable, "-m", "actionstream", "webcam", *words, *chosen, "--threads", "1")
-    return start(*command)
+    return start(sys.executable, "-m", "actionstream", "webcam", *words, "--threads", "1")
 
 
 def http_camera(start: Start, port: int, clip: Path) -> Running:
@@ -174,8 +171,7 @@ def test_text_events_and_commands_through_a_cut(
         assert begin["start_seconds"] == end["start_seconds"] <= end["end_seconds"]
     told = [line.split() for line in record.read_text().splitlines()]
     assert sorted(told) == sorted([event["kind"], event["label"]] for event in events)
-    if "ACTIONSTREAM_TEST_BUNDLE" not in os.environ:
-        assert "PlayingPiano" in {event["label"] for event in events}
+    assert "PlayingPiano" in {event["label"] for event in events}
     lines = [re.fullmatch(r" *\d+\.\d s  (.+?)(?:  \d+%)?", line) for line in watching.out]
     assert all(lines)
     assert len(lines) >= 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 
 import pytest
@@ -14,8 +13,8 @@ from actionstream.recognizer import Recognizer
 
 @pytest.fixture(scope="session")
 def model() -> Recognizer:
-    """The shipped bundle, or the one that ACTIONSTREAM_TEST_BUNDLE names, on one thread."""
-    return actionstream.load(os.environ.get("ACTIONSTREAM_TEST_BUNDLE"), threads=1)
+    """The shipped bundle, on one thread."""
+    return actionstream.load(threads=1)
 
 
 @pytest.fixture
