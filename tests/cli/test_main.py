@@ -12,6 +12,7 @@ from cli_process import COMMAND, Run, environment
 
 from actionstream import __version__
 from actionstream.cli import VERBS, main
+from actionstream.video import VIDEO_EXTENSIONS
 
 
 def test_version(run_cli: Run) -> None:
@@ -100,3 +101,8 @@ def test_a_full_disk_is_told(videos: Path, model_folder: Path) -> None:
     assert b"No space left" in done.stderr
     assert b"Traceback" not in done.stderr
     assert done.stderr.count(b"\n") == 1
+
+
+def test_the_page_about_the_command_line_states_what_counts_as_a_video() -> None:
+    page = Path(__file__).resolve().parent.parent.parent / "docs" / "cli.md"
+    assert f"`{' '.join(VIDEO_EXTENSIONS)}`" in page.read_text(encoding="utf-8")

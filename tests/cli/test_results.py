@@ -90,6 +90,11 @@ def test_table_lines_up() -> None:
     assert failed.rstrip() == f"{'b.mp4':<6}  error: no video stream"
 
 
+def test_table_never_says_zero_of_what_is_only_small() -> None:
+    small = replace(ANSWER, probabilities=np.array([0.994, 0.0059, 0.0001], np.float32))
+    assert "PushUps 99%, Lunges 1%, JumpRope <1%" in rows("table", small)[1]
+
+
 def test_table_says_what_happened_when_and_what_was_damaged() -> None:
     parts = tuple(Segment(i, i + 1.0, LABELS[i % 2], 0.5) for i in range(7))
     damaged = replace(FACTS, corrupt_packets=2, truncated=True)

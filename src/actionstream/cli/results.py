@@ -146,7 +146,7 @@ def _visible(text: str) -> str:
 
 
 def _percent(confidence: float) -> str:
-    return f"{confidence:.0%}"
+    return f"{confidence:.0%}" if confidence >= 0.005 else "<1%"
 
 
 def _when(answer: Answer) -> list[str]:
