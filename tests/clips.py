@@ -110,6 +110,9 @@ def make_clip(
         )
         turned = rotation % 180 == 90
         stream.width, stream.height = (size[1], size[0]) if turned else size
+        if codec == "libx265" and stream.width < 62:
+            # PyAV 18.1: "free(): invalid next size", at once or in a later test.
+            raise ValueError(f"libx265 corrupts memory at a width of {stream.width} pixels")
         stream.pix_fmt = pix_fmt
         fixed_rate = path.suffix in (".avi", ".y4m") or codec not in _ANY_TIME
         ticks = 1 / rate if fixed_rate else Fraction(1, CLOCK)

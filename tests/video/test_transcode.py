@@ -29,7 +29,11 @@ KINDS: dict[str, tuple[dict[str, Any], bool, bool]] = {
     "mpeg4.avi": ({"codec": "mpeg4"}, False, False),
     "mjpeg.mov": (JPEG, False, False),
     "hevc.mp4": ({"codec": "libx265"}, False, False),
-    "ten-bit.mkv": ({"codec": "libx265", "pix_fmt": "yuv420p10le", "rotation": 270}, False, False),
+    "ten-bit.mkv": (
+        {"codec": "libx265", "pix_fmt": "yuv420p10le", "rotation": 270, "size": (64, 64)},
+        False,
+        False,
+    ),
     "444.mp4": ({"pix_fmt": "yuv444p"}, False, False),
     "av1.mp4": ({"codec": "libsvtav1", "size": (64, 64)}, False, False),
     "moving.gif": ({"codec": "gif", "pix_fmt": "rgb8"}, False, False),
