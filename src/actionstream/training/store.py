@@ -27,13 +27,12 @@ from actionstream.engines.onnx import OnnxEncoder
 from actionstream.errors import TrainingError, VideoError
 from actionstream.frames import Pixels
 from actionstream.preprocess import Geometry, fingerprint, preprocess
-from actionstream.sampling import Clock, SamplingRule, fill, judge, see
+from actionstream.sampling import SamplingRule
+from actionstream.training.view_clock import ViewClock
 from actionstream.training.views import RECIPE_VERSION, View, draw_view, paint
 from actionstream.video import VideoReader
 
 BATCH = 16
-MOST_LOOKS = 400
-"""Longer clips are stored up to here (72 s at 0.18 s): training needs no more of one clip."""
 
 _log = logging.getLogger(__name__)
 
@@ -171,32 +170,13 @@ class FeatureStore:
             _save(self.path(clip, number), one.looks(self._encoder, clip))
 
 
-class _Pending:
+class _Pending(ViewClock):
     """One view of one clip on its way through the encoder, batch by batch."""
 
     def __init__(self, view: View, rule: SamplingRule) -> None:
-        self.view, self._rule = view, rule
-        self._clock = Clock()
+        super().__init__(view, rule)
         self._images: list[Pixels] = []
         self._features: list[NDArray[np.float32]] = []
-        self._filled: list[int] = []
-
-    def is_due(self, time_seconds: float) -> bool:
-        """Whether this frame is a look of the view; its tick counts as filled then."""
-        seconds = time_seconds / self.view.speed
-        if seconds < self.view.phase * self._rule.spacing_seconds:
-            return False
-        if len(self._filled) == MOST_LOOKS:
-            return False
-        moment = judge(self._clock, seconds, self._rule)
-        if moment == "repeated":
-            return False
-        self._clock = see(Clock() if moment == "afresh" else self._clock, seconds)
-        if moment == "not_due":
-            return False
-        self._clock, filled = fill(self._clock, seconds, self._rule)
-        self._filled.append(filled)
-        return True
 
     def add(self, image: Pixels, encoder: OnnxEncoder) -> None:
         self._images.append(image)
@@ -213,7 +193,7 @@ class _Pending:
         if not self._features:
             raise VideoError(clip.path, "no frame was looked at")
         features = np.concatenate(self._features).astype(np.float16)
-        return Looks(features, np.array(self._filled, dtype=np.int16))
+        return Looks(features, np.array(self.filled, dtype=np.int16))
 
 
 def _run(
