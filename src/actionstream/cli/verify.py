@@ -31,7 +31,9 @@ def run(args: argparse.Namespace) -> int:
     """Compare and print; 0 if all is alike, else 1."""
     from actionstream.cli.progress import ProgressLine
     from actionstream.verify import verify_clip
+    from actionstream.video import probe
 
+    probe(args.clip)  # a bad clip is told before PyTorch is loaded
     model = load_model(args)
     other, skipped = _other(args)
     order = ["file", "live", *([] if other is None else [other.engine.name])]
