@@ -1,0 +1,141 @@
+"""A camera's frames through the link, the real worker and the real model."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from clips import picture
+
+from actionstream.app.camera_link import CameraLink
+from actionstream.app.models import Models
+from actionstream.live import Worker
+from actionstream.recognizer import Recognizer
+
+
+@pytest.fixture
+def worker(model: Recognizer) -> Iterator[Worker]:
+    with Worker(model, max_sessions=1) as running:
+        yield running
+
+
+def frame(index: int = 0) -> av.VideoFrame:
+    made = av.VideoFrame.from_ndarray(picture(index, (320, 240)), format="rgb24")
+    made = made.reformat(format="yuv420p")
+    made.pts = index
+    return made
+
+
+def link_on(worker: Worker) -> CameraLink:
+    return CameraLink(worker.open, worker.model.card.ready_after)
+
+
+@pytest.mark.clips
+def test_a_film_played_at_its_own_pace_is_named(
+    worker: Worker, ucf101_clip: Callable[..., Path]
+) -> None:
+    link = link_on(worker)
+    with av.open(str(ucf101_clip("PlayingPiano"))) as film:
+        began = time.monotonic()
+        for shown in film.decode(video=0):
+            time.sleep(max(0.0, began + float(shown.time or 0) - time.monotonic()))
+            back = link.recv(shown)
+            assert (back.width, back.height, back.pts) == (shown.width, shown.height, shown.pts)
+    reading = link.latest
+    assert reading is not None
+    assert reading.shown == "PlayingPiano"
+    assert link.segments()[-1].label == "PlayingPiano"
+    assert link.size == (320, 240)
+    assert link.silent_seconds == 0
+    drawn = back.to_ndarray(format="rgb24")[:60].astype(int)
+    green = (drawn[..., 1] > 150) & (drawn[..., 0] < 90) & (drawn[..., 2] < 150)
+    assert green.sum() > 50
+    link.end()
+
+
+def test_every_frame_gives_one_frame_and_none_waits_for_the_model(worker: Worker) -> None:
+    link = link_on(worker)
+    taken = []
+    for index in range(40):
+        began = time.monotonic()
+        assert isinstance(link.recv(frame(index)), av.VideoFrame)
+        taken.append(time.monotonic() - began)
+    assert np.median(taken) < 0.05
+    assert link.statistics().frames_offered == 40
+
+
+def test_the_place_is_taken_at_the_first_frame_and_given_back_at_the_end(worker: Worker) -> None:
+    link = link_on(worker)
+    assert (link.state, worker.statistics().sessions) == ("waiting", 0)
+    link.recv(frame())
+    assert (link.state, worker.statistics().sessions) == ("running", 1)
+    link.end()
+    link.end()
+    assert (link.state, worker.statistics().sessions) == ("ended", 0)
+    late = frame(1)
+    assert link.recv(late) is late
+    assert worker.statistics().sessions == 0
+
+
+def test_a_camera_without_a_place_gets_one_when_it_is_free(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("actionstream.app.camera_link.BUSY_RETRY_SECONDS", 0.05)
+    first, second = link_on(worker), link_on(worker)
+    first.recv(frame())
+    untouched = frame()
+    assert second.recv(untouched) is untouched
+    assert second.state == "busy"
+    first.end()
+    time.sleep(0.06)
+    second.recv(frame(1))
+    assert (second.state, worker.statistics().sessions) == ("running", 1)
+    second.end()
+
+
+def test_a_page_that_is_gone_for_a_moment_gets_its_place_again(worker: Worker) -> None:
+    link = link_on(worker)
+    link.recv(frame())
+    link.pause()
+    assert worker.statistics().sessions == 0
+    link.recv(frame(1))
+    assert (worker.statistics().sessions, link.latest) == (0, None)
+    link.resume()
+    link.recv(frame(2))
+    assert worker.statistics().sessions == 1
+    link.end()
+
+
+def test_a_camera_whose_first_frame_does_not_come_is_silent(worker: Worker) -> None:
+    link = link_on(worker)
+    time.sleep(0.05)
+    assert link.silent_seconds >= 0.05
+    link.end()
+    silent = link.silent_seconds
+    time.sleep(0.05)
+    assert link.silent_seconds == silent
+
+
+def test_a_worker_that_stops_leaves_the_picture_going(model: Recognizer) -> None:
+    worker = Worker(model)
+    link = link_on(worker)
+    link.recv(frame())
+    worker.close()
+    assert isinstance(link.recv(frame(1)), av.VideoFrame)
+    link.end()
+
+
+def test_the_cap_is_over_all_models_together(model: Recognizer) -> None:
+    models = Models(None, 1)
+    name = models.names()[0]
+    session = models.open_session(name)
+    assert models.is_full()
+    with pytest.raises(Exception, match="all 1 live sessions are in use"):
+        models.open_session(name)
+    session.close()
+    assert models.live_sessions() == 0
+    models.close()

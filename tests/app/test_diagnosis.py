@@ -1,0 +1,54 @@
+"""Why there is no picture."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from actionstream.app.diagnosis import TROUBLES, diagnose
+
+WELL: dict[str, Any] = {
+    "secure": True,
+    "supported": True,
+    "cameras": 1,
+    "permission": "granted",
+    "error": "",
+}
+
+
+@pytest.mark.parametrize(
+    ("facts", "silent", "full", "kind"),
+    [
+        ({}, 0.0, False, None),
+        ({}, 9.9, False, None),
+        ({}, 10.0, False, "no_connection"),
+        ({}, 0.0, True, "full"),
+        ({"secure": False, "supported": False, "cameras": -1}, 0.0, True, "insecure"),
+        ({"supported": False}, 0.0, False, "unsupported"),
+        ({"permission": "denied", "cameras": 0}, 0.0, False, "refused"),
+        ({"permission": "prompt"}, 0.0, False, None),
+        ({"cameras": 0}, 20.0, False, "missing"),
+        ({"cameras": -1}, 0.0, False, None),
+        ({"error": "NotAllowedError", "permission": "unknown"}, 0.0, False, "refused"),
+        ({"error": "NotFoundError"}, 0.0, False, "missing"),
+        ({"error": "OverconstrainedError"}, 0.0, False, "missing"),
+        ({"error": "NotReadableError"}, 0.0, False, "in_use"),
+        ({"error": "AbortError"}, 0.0, False, "in_use"),
+        ({"error": "SomethingNewError"}, 0.0, False, "other"),
+    ],
+)
+def test_each_cause_has_its_own_words(
+    facts: dict[str, Any], silent: float, full: bool, kind: str | None
+) -> None:
+    trouble = diagnose(WELL | facts, silent, full=full)
+    assert (trouble.kind if trouble else None) == kind
+
+
+def test_before_the_browser_has_told_nothing_is_guessed() -> None:
+    assert diagnose({}, 0.0, full=False) is None
+
+
+def test_all_advice_is_there_and_differs() -> None:
+    assert len({trouble.title for trouble in TROUBLES.values()}) == len(TROUBLES) == 8
+    assert all(trouble.advice.endswith(".") for trouble in TROUBLES.values())

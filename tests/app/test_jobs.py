@@ -1,0 +1,135 @@
+"""The thread that works on uploads, with the real model on real and broken videos."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from clips import make_clip, make_sound
+
+from actionstream.app import jobs, words
+from actionstream.app.jobs import Job, QueueFullError, Runner
+from actionstream.recognizer import Recognizer
+from actionstream.video import probe
+from actionstream.video.transcode import browser_playable
+
+
+@pytest.fixture
+def runner() -> Iterator[Runner]:
+    running = Runner()
+    yield running
+    running.close()
+
+
+def finish(job: Job, seconds: float = 60.0) -> Job:
+    deadline = time.monotonic() + seconds
+    while not job.finished and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert job.finished, f"still {job.stage}"
+    return job
+
+
+@pytest.mark.clips
+def test_a_video_is_read_drawn_and_made_playable(
+    runner: Runner, model: Recognizer, ucf101_clip: Callable[..., Path], tmp_path: Path
+) -> None:
+    source = tmp_path / "0123.mp4"
+    source.write_bytes(ucf101_clip("PlayingPiano").read_bytes())
+    job = Job("piano.mp4", source)
+    runner.submit(job, lambda: model)
+    assert finish(job).stage == "done"
+    assert job.answer is not None
+    assert (job.answer.label, job.answer.source) == ("PlayingPiano", "piano.mp4")
+    assert job.original == source
+    assert job.annotated is not None
+    assert browser_playable(job.annotated)
+    assert probe(job.annotated).width == probe(source).width
+
+
+def test_an_old_codec_gets_a_copy_for_the_browser(
+    runner: Runner, model: Recognizer, tmp_path: Path
+) -> None:
+    job = Job("old.avi", make_clip(tmp_path / "old.avi", codec="mpeg4", frames=30))
+    runner.submit(job, lambda: model)
+    assert finish(job).stage == "done"
+    assert job.original not in (None, job.source)
+    assert browser_playable(job.original or "")
+
+
+def test_broken_videos_are_explained_and_the_next_one_still_works(
+    runner: Runner, model: Recognizer, tmp_path: Path
+) -> None:
+    (tmp_path / "text.mp4").write_text("no video")
+    (tmp_path / "empty.mp4").touch()
+    make_sound(tmp_path / "sound.m4a")
+    broken = [Job(name, tmp_path / name) for name in ("text.mp4", "empty.mp4", "sound.m4a")]
+    good = Job("good.mp4", make_clip(tmp_path / "good.mp4"))
+    for job in (*broken, good):
+        runner.submit(job, lambda: model)
+    assert finish(good).stage == "done"
+    assert [job.stage for job in broken] == ["failed"] * 3
+    said = [words.problem(job) for job in broken]
+    assert "cannot be read as a video" in said[0]
+    assert "is empty" in said[1]
+    assert "no picture" in said[2]
+
+
+def test_a_failure_of_the_program_itself_ends_one_job_only(
+    runner: Runner, model: Recognizer, tmp_path: Path
+) -> None:
+    def fail() -> Recognizer:
+        raise RuntimeError("on purpose")
+
+    clip = make_clip(tmp_path / "clip.mp4")
+    bad, good = Job("bad", clip), Job("good", clip)
+    runner.submit(bad, fail)
+    runner.submit(good, lambda: model)
+    assert finish(good).stage == "done"
+    assert bad.stage == "failed"
+    assert "on purpose" not in words.problem(bad)
+
+
+def test_a_job_is_left_soon_after_it_is_cancelled(
+    runner: Runner, model: Recognizer, tmp_path: Path
+) -> None:
+    long = make_clip(tmp_path / "long.mp4", frames=5000)
+    first, second = Job("first", long), Job("second", long)
+    runner.submit(first, lambda: model)
+    runner.submit(second, lambda: model)
+    while first.share == 0.0 and not first.finished:
+        time.sleep(0.01)
+    second.cancel()
+    first.cancel()
+    assert finish(first, 10).stage == "cancelled"
+    assert finish(second, 10).stage == "cancelled"
+    assert 0 < first.share < 1
+    assert second.answer is None
+    assert [path.name for path in tmp_path.iterdir()] == ["long.mp4"]
+
+
+def test_a_full_queue_says_so(
+    runner: Runner, model: Recognizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "MOST_WAITING", 1)
+    small = Runner()
+    try:
+        long = make_clip(tmp_path / "long.mp4", frames=2000)
+        with pytest.raises(QueueFullError):
+            for number in range(4):
+                small.submit(Job(str(number), long), lambda: model)
+    finally:
+        small.close()
+
+
+def test_closing_leaves_the_job_in_hand(model: Recognizer, tmp_path: Path) -> None:
+    runner = Runner()
+    clip = make_clip(tmp_path / "long.mp4", frames=5000)
+    running, waiting = Job("running", clip), Job("waiting", clip)
+    runner.submit(running, lambda: model)
+    runner.submit(waiting, lambda: model)
+    while running.stage == "waiting":
+        time.sleep(0.01)
+    runner.close()
+    assert (running.stage, waiting.stage) == ("cancelled", "cancelled")
