@@ -86,6 +86,24 @@ def test_reset_is_a_new_stream(session: Session, spacing: float) -> None:
     assert session.statistics().looks == 3
 
 
+def test_a_fresh_start_drops_the_looks_of_before(
+    watched: tuple[Recognizer, WatchedEngine], spacing: float
+) -> None:
+    model, engine = watched
+    engine.gate.clear()
+    with Worker(model) as worker, worker.open() as session:
+        session.offer(picture(0, 0.0), 5.0)
+        assert engine.entered.wait(PATIENCE_SECONDS)
+        session.offer(picture(0, 0.0), 5.0 + spacing)
+        assert session.offer(picture(0, 0.0), 1.0)  # backwards: in flight and waiting are void
+        engine.gate.set()
+        reading = session.wait(PATIENCE_SECONDS)
+        assert reading is not None
+        assert (reading.time_seconds, reading.looks_seen) == (1.0, 1)
+        statistics = session.statistics()
+        assert (statistics.looks, statistics.readings, statistics.looks_dropped) == (1, 1, 2)
+
+
 def test_a_reset_voids_the_look_in_flight(watched: tuple[Recognizer, WatchedEngine]) -> None:
     model, engine = watched
     engine.gate.clear()

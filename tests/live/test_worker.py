@@ -6,6 +6,8 @@ import gc
 import threading
 import time
 import weakref
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from actionstream.errors import BusyError, EngineError, FrameError
 from actionstream.frames import Pixels, Reading
 from actionstream.live import Session, Worker
 from actionstream.recognizer import Recognizer
+from actionstream.video import VideoReader
 
 Watched = tuple[Recognizer, WatchedEngine]
 
@@ -61,6 +64,22 @@ def test_one_session_fed_slowly_gives_a_streams_readings(model: Recognizer) -> N
     assert_same(readings, alone(model, frames))
     assert any(reading.status == "ready" for reading in readings)
     assert all(reading.age_seconds > 0 for reading in readings)
+
+
+@pytest.mark.clips
+def test_a_real_clip_gives_the_files_readings(
+    model: Recognizer, ucf101_clip: Callable[..., Path]
+) -> None:
+    clip = ucf101_clip("Drumming")
+    answer = model.recognize(clip)
+    with Worker(model) as worker, worker.open() as session, VideoReader(clip) as video:
+        readings = [
+            session.wait(PATIENCE_SECONDS)
+            for frame in video
+            if session.offer(frame.to_rgb, frame.time_seconds)
+        ]
+    assert_same(readings, list(answer.readings))
+    assert readings[-1].label == answer.label == "Drumming"
 
 
 def test_interleaved_sessions_are_each_as_if_alone(model: Recognizer) -> None:
