@@ -107,14 +107,15 @@ class CameraWatch:
         """The connection changed; called from the source's thread."""
         if state == "closed":
             return
-        self._state = f"{state}: {detail}" if detail else state
-        _say(self._state)
         source = self._source
         if state == "lost" and source is not None and source.connections == 0:
             self._tries += 1
             if self._tries >= FIRST_TRIES:
                 self._never = detail.rpartition("; again in")[0] or detail
                 source.close()
+                return
+        self._state = f"{state}: {detail}" if detail else state
+        _say(self._state)
 
     def _follow(
         self,
