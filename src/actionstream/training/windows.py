@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from actionstream.sampling import WINDOW
 from actionstream.training.store import FeatureStore, Looks
 
 Ticks = NDArray[np.float16]
+AnyNumber = TypeVar("AnyNumber", bound=np.number)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,8 +60,8 @@ def read_ends(looks: Looks) -> NDArray[np.int64]:
     return ends
 
 
-def cut_window(ticks: Ticks, end: int) -> Ticks:
-    """The 16 ticks before `end` (exclusive), the oldest repeated in front. [T, D] to [16, D]."""
+def cut_window(ticks: NDArray[AnyNumber], end: int) -> NDArray[AnyNumber]:
+    """The 16 ticks before `end` (exclusive), its oldest repeated before: [T, ...] to [16, ...]."""
     part = ticks[max(end - WINDOW, 0) : end]
     missing = WINDOW - len(part)
     return part if missing == 0 else np.concatenate([np.repeat(part[:1], missing, axis=0), part])
