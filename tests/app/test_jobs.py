@@ -116,9 +116,13 @@ def test_a_full_queue_says_so(
     small = Runner()
     try:
         long = make_clip(tmp_path / "long.mp4", frames=2000)
-        with pytest.raises(QueueFullError):
-            for number in range(4):
-                small.submit(Job(str(number), long), lambda: model)
+        first, second, third = (Job(name, long) for name in ("first", "second", "third"))
+        small.submit(first, lambda: model)
+        while first.stage == "waiting":
+            time.sleep(0.01)
+        small.submit(second, lambda: model)
+        with pytest.raises(QueueFullError, match="1 videos are waiting"):
+            small.submit(third, lambda: model)
     finally:
         small.close()
 

@@ -1,0 +1,204 @@
+"""The pages' logic, in Streamlit's own test runner, on the real model."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from actionstream.app import markup, state
+from actionstream.app.settings import ICE_SERVERS, MAX_SESSIONS, MODELS
+from actionstream.bundle import shipped
+from actionstream.recognizer import Recognizer
+
+APP = Path(__file__).resolve().parents[2] / "app.py"
+
+
+@pytest.fixture(autouse=True)
+def _a_server_of_its_own(monkeypatch: pytest.MonkeyPatch, model: Recognizer) -> Iterator[None]:
+    for name in (MODELS, MAX_SESSIONS, ICE_SERVERS):
+        monkeypatch.delenv(name, raising=False)
+    # Streamlit's test runner has no session manager; streamlit-webrtc then goes without.
+    monkeypatch.setattr("streamlit_webrtc.component.get_this_session_info", lambda: None)
+    st.cache_resource.clear()
+    yield
+    state.server().close()
+    st.cache_resource.clear()
+
+
+@pytest.fixture
+def app() -> AppTest:
+    return AppTest.from_file(APP, default_timeout=60)
+
+
+def visit(app: AppTest, page: str) -> AppTest:
+    """The page with this address. `switch_page` knows pages in files only."""
+    app.run()
+    app._page_hash = next(
+        number for number, facts in app._registered_pages.items() if facts["url_pathname"] == page
+    )
+    return app.run()
+
+
+def texts(app: AppTest) -> str:
+    """All that can be read on the page."""
+    found = [*app.title, *app.subheader, *app.markdown, *app.caption, *app.get("html")]
+    parts = [str(getattr(part, "value", "") or part.proto.body) for part in found]
+    return "\n".join([*parts, *(box.value for box in (*app.error, *app.warning, *app.info))])
+
+
+def button(app: AppTest, label: str) -> st.testing.v1.element_tree.Button:
+    return next(found for found in app.button if found.label == label)
+
+
+def wait_for_answer(app: AppTest, seconds: float = 60) -> AppTest:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        jobs = app.session_state["visitor"].jobs
+        if jobs and all(job.finished for job in jobs):
+            return app.run()
+        time.sleep(0.05)
+    raise AssertionError([job.stage for job in app.session_state["visitor"].jobs])
+
+
+def test_the_first_page_says_what_can_be_done_and_what_is_known(
+    app: AppTest, model: Recognizer
+) -> None:
+    app.run()
+    assert not app.exception
+    assert app.title[0].value == "What is happening in your video?"
+    assert f"It knows {len(model.labels)} actions" in texts(app)
+    assert "Playing Piano" in texts(app)
+    (uploader,) = app.file_uploader
+    assert {".mp4", ".avi", ".mov", ".mkv", ".webm"} <= set(uploader.allowed_type)
+    assert uploader.accept_multiple_files
+
+
+@pytest.mark.clips
+def test_an_uploaded_clip_is_answered(app: AppTest, ucf101_clip: Callable[..., Path]) -> None:
+    data = ucf101_clip("PlayingPiano").read_bytes()
+    app.run()
+    app.file_uploader[0].set_value([("my *piano*.mp4", data, "video/mp4")])
+    app.run()
+    wait_for_answer(app)
+    assert not app.exception
+    assert 'data-testid="action">Playing Piano<' in texts(app)
+    assert "my \\*piano\\*.mp4" in [part.value for part in app.subheader]
+    assert len(app.get("video")) == 2
+    assert [part.proto.label for part in app.get("download_button")] == [
+        "Annotated video",
+        "JSON",
+        "CSV",
+    ]
+    assert not app.file_uploader[0].value, "Streamlit still holds the upload"
+
+
+def test_a_broken_file_is_explained_and_can_be_removed(app: AppTest) -> None:
+    app.run()
+    app.file_uploader[0].set_value([("a.mp4", b"no video", "video/mp4")])
+    app.run()
+    wait_for_answer(app)
+    assert not app.exception
+    assert "cannot be read as a video" in app.error[0].value
+    button(app, "Remove").click().run()
+    assert not app.error
+    assert button(app, "Try the example")
+
+
+def test_two_videos_can_be_looked_at_in_turn(app: AppTest) -> None:
+    app.run()
+    app.file_uploader[0].set_value(
+        [("a.mp4", b"no video", "video/mp4"), ("b.mp4", b"", "video/mp4")]
+    )
+    app.run()
+    wait_for_answer(app)
+    assert "is empty" in app.error[0].value  # the newest
+    (choice,) = app.get("button_group")
+    choice.set_value(0).run()
+    assert "cannot be read" in app.error[0].value
+
+
+def test_the_example_is_answered_without_a_clip(app: AppTest) -> None:
+    button(app.run(), "Try the example").click().run()
+    wait_for_answer(app)
+    assert not app.exception
+    assert texts(app).count('data-testid="candidate"') == 3
+    assert app.session_state["visitor"].jobs[0].answer is not None
+
+
+def test_the_camera_page_is_ready_and_has_no_outside_servers(app: AppTest) -> None:
+    visit(app, "camera")
+    assert not app.exception
+    assert app.title[0].value == "Point your camera at the action"
+    assert markup.placeholder("Ready", "Press Start and allow the camera.") in texts(app)
+    arguments = app.get("component_instance")[0].proto.json_args
+    assert '"rtc_configuration": {"iceServers": []}' in arguments
+    assert '"audio": false' in arguments
+
+
+def test_ice_servers_come_from_the_environment(
+    app: AppTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(ICE_SERVERS, '[{"urls": "stun:stun.example.org"}]')
+    visit(app, "camera")
+    assert "stun:stun.example.org" in app.get("component_instance")[0].proto.json_args
+
+
+def test_ice_servers_come_from_the_secrets(app: AppTest) -> None:
+    app.secrets[ICE_SERVERS] = [{"urls": ["turn:turn.example.org"], "username": "me"}]
+    visit(app, "camera")
+    assert "turn:turn.example.org" in app.get("component_instance")[0].proto.json_args
+
+
+def test_when_all_places_are_taken_the_page_says_so(
+    app: AppTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(MAX_SESSIONS, "1")
+    app.run()
+    models = state.server().models
+    with models.open_session(models.names()[0]):
+        visit(app, "camera")
+        assert "All places for cameras are taken just now" in texts(app)
+    app.run()
+    assert "All places for cameras are taken just now" not in texts(app)
+
+
+def test_the_model_page_tells_what_stands_in_the_card(app: AppTest, model: Recognizer) -> None:
+    visit(app, "about")
+    assert not app.exception
+    said = texts(app)
+    assert model.fingerprint in said
+    assert f"The {len(model.labels)} actions that it knows" in said
+    assert [metric.value for metric in app.metric] == [
+        f"{figure.value:.1%}" for figure in model.card.measured.figures
+    ]
+    (table,) = app.dataframe
+    assert len(table.value) == len(model.labels)
+
+
+def test_another_bundle_of_the_owner_can_be_chosen(
+    app: AppTest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    own = tmp_path / "our-own"
+    own.symlink_to(next(iter(shipped().values())))
+    (tmp_path / "not-a-bundle").mkdir()
+    monkeypatch.setenv(MODELS, str(tmp_path))
+    visit(app, "about")
+    (menu,) = app.selectbox
+    assert menu.options[-1] == "our-own"
+    assert "not-a-bundle" not in menu.options
+    menu.set_value("our-own").run()
+    assert not app.exception
+    assert app.session_state["model"] == "our-own"
+
+
+def test_wrong_settings_are_no_stack_trace(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(MAX_SESSIONS, "none")
+    app.run()
+    assert not app.exception
+    assert "no model that it can use" in app.error[0].value
+    monkeypatch.delenv(MAX_SESSIONS)
