@@ -36,7 +36,7 @@ class StreamState:
     smoothed:   what is shown; None before the first reading.
     """
 
-    clock: Clock = Clock()
+    clock: Clock = field(default_factory=Clock)
     ring: Features | None = None
     looks_seen: int = 0
     smoothed: Smoothed | None = None

@@ -5,7 +5,7 @@ Nothing here sees a clip that its head was trained on, nor a clip that chose an 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,18 +54,18 @@ def fit_temperature(
     return float(log_temperature.exp().clamp(0.05, 20.0))
 
 
-def _minimise(parameters: list[Tensor], loss: object) -> None:
+def _minimise(parameters: list[Tensor], loss: Callable[[], Tensor]) -> None:
     optimizer = torch.optim.LBFGS(
         parameters, max_iter=200, line_search_fn="strong_wolfe", tolerance_grad=1e-9
     )
 
     def closure() -> Tensor:
         optimizer.zero_grad()
-        value: Tensor = loss()  # type: ignore[operator]
+        value = loss()
         value.backward()  # type: ignore[no-untyped-call]
         return value
 
-    optimizer.step(closure)  # type: ignore[arg-type]
+    optimizer.step(closure)  # type: ignore[no-untyped-call]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -16,7 +16,8 @@ from actionstream.training.loop import fit_head
 from actionstream.training.recipe import Recipe
 from actionstream.training.windows import Sample, served_windows
 
-Report = Callable[[str], None]
+Report = Callable[[str, float, float], None]
+"""Called with (what is being done, steps done, steps in all)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,6 +57,7 @@ def cross_validate(
     seed: int = 0,
     folder: Path | None = None,
     report: Report | None = None,
+    start: Head | None = None,
 ) -> CrossValidation:
     """Train one head a fold on the other folds and let it read the fold's clips.
 
@@ -77,6 +79,7 @@ def cross_validate(
             seed=seed,
             checkpoint=checkpoint,
             on_epoch=_epoch_report(report, f"fold {number + 1} of {len(folds)}"),
+            start=start,
         )
         heads.append(FoldHead(number, head, seen))
         for index in held_out:
@@ -88,9 +91,7 @@ def cross_validate(
 def _epoch_report(report: Report | None, where: str) -> Callable[[int, int, float], None] | None:
     if report is None:
         return None
-    return lambda epoch, epochs, loss: report(
-        f"{where}: epoch {epoch} of {epochs}, loss {loss:.3f}"
-    )
+    return lambda epoch, epochs, loss: report(f"{where}, loss {loss:.3f}", epoch, epochs)
 
 
 @torch.inference_mode()

@@ -64,6 +64,7 @@ def fit_head(
     seed: int = 0,
     checkpoint: Path | None = None,
     on_epoch: EpochReport | None = None,
+    start: Head | None = None,
 ) -> Head:
     """Train a head from scratch, or go on from `checkpoint` if it is there.
 
@@ -74,6 +75,7 @@ def fit_head(
         seed: decides weights, order and windows; the same seed gives the same head.
         checkpoint: file written after every epoch, and read first.
         on_epoch: progress.
+        start: a trained head whose parameters are taken over where name and shape fit.
 
     Returns:
         The averaged head in evaluation mode.
@@ -83,7 +85,7 @@ def fit_head(
     """
     torch.manual_seed(seed)
     torch.use_deterministic_algorithms(True)
-    run = _start(samples, num_classes, recipe, seed)
+    run = _start(samples, num_classes, recipe, seed, start)
     identity = {
         "recipe": recipe.facts(),
         "seed": seed,
@@ -102,16 +104,29 @@ def fit_head(
     return run.average.eval()
 
 
-def _start(samples: Sequence[Sample], num_classes: int, recipe: Recipe, seed: int) -> _Run:
+def _start(
+    samples: Sequence[Sample], num_classes: int, recipe: Recipe, seed: int, start: Head | None
+) -> _Run:
     feature_size = samples[0].views[0].shape[1]
     head = build_head(recipe.head, feature_size, num_classes, **recipe.options)
     random = np.random.default_rng(seed)
     known = [sample for sample in samples if sample.target is not None]
     head.fit(torch.from_numpy(random_windows(known, recipe.ready_after, random)))
+    if start is not None:
+        _take_over(head, start)
     optimizer = torch.optim.AdamW(
         head.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
     )
     return _Run(head, copy.deepcopy(head).eval(), optimizer, random)
+
+
+@torch.no_grad()
+def _take_over(head: Head, start: Head) -> None:
+    """Copy the parameters that fit; the scale of the features stays that of the new clips."""
+    given = dict(start.named_parameters())
+    for name, parameter in head.named_parameters():
+        if name in given and given[name].shape == parameter.shape:
+            parameter.copy_(given[name])
 
 
 def _epoch(run: _Run, samples: Sequence[Sample], num_classes: int, recipe: Recipe) -> float:
@@ -128,7 +143,7 @@ def _epoch(run: _Run, samples: Sequence[Sample], num_classes: int, recipe: Recip
         features = torch.from_numpy(random_windows(batch, recipe.ready_after, run.random))
         loss = _loss(run.head(features), batch, num_classes, recipe)
         run.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(run.head.parameters(), 1.0)
         run.optimizer.step()
         _average(run, recipe.average_decay, run.epoch * steps + step)

@@ -7,8 +7,7 @@ ResNet18 + LSTM end to end (see `actionstream.training.classic`).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from types import MappingProxyType
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from actionstream.errors import TrainingError
@@ -54,3 +53,37 @@ class Recipe:
     def facts(self) -> dict[str, Any]:
         """The recipe as JSON-ready values, for cards, checkpoints and records."""
         return {**asdict(self), "options": dict(self.options)}
+
+
+RECIPES: Mapping[str, Recipe] = {
+    recipe.name: recipe
+    for recipe in (
+        Recipe("lite2", "efficientnet_lite2"),
+        Recipe("lite0", "efficientnet_lite0"),
+    )
+}
+"""By name; `classic`, which trains on frames, is in `actionstream.training.finetune`."""
+
+
+def find_recipe(name: str, changes: Mapping[str, Any] | None = None) -> Recipe:
+    """The named recipe with some fields changed; `options.NAME` changes one option of the head.
+
+    Raises:
+        TrainingError: no such recipe or field, or a value of another kind.
+    """
+    if name not in RECIPES:
+        raise TrainingError(f"there is no recipe {name!r}; there are {', '.join(RECIPES)}, classic")
+    recipe = RECIPES[name]
+    fields: dict[str, Any] = {}
+    options = dict(recipe.options)
+    for key, value in (changes or {}).items():
+        if key.startswith("options."):
+            options[key.removeprefix("options.")] = value
+            continue
+        if key not in recipe.facts() or key == "options":
+            raise TrainingError(f"a recipe has no {key!r}; it has {', '.join(recipe.facts())}")
+        kind = type(getattr(recipe, key))
+        if not isinstance(value, kind) and not (kind is float and isinstance(value, int)):
+            raise TrainingError(f"{key} must be of type {kind.__name__}, got {value!r}")
+        fields[key] = kind(value)
+    return replace(recipe, options=options, **fields)

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from actionstream.card import file_digest
 from actionstream.datasets.clips import Clip
 from actionstream.engines.onnx import OnnxEncoder
-from actionstream.errors import TrainingError, VideoError
+from actionstream.errors import NoFramesError, TrainingError, VideoError
 from actionstream.frames import Pixels
 from actionstream.preprocess import Geometry, fingerprint, preprocess
 from actionstream.sampling import SamplingRule
@@ -138,9 +138,8 @@ class FeatureStore:
         wanted = list(views)
         failed: list[Failed] = []
         with ThreadPoolExecutor(workers, thread_name_prefix="store") as pool:
-            done = 0
-            for clip, error in _run(pool, clips, lambda clip: self._fill_one(clip, wanted)):
-                done += 1
+            ended = _run(pool, workers, clips, lambda clip: self._fill_one(clip, wanted))
+            for done, (clip, error) in enumerate(ended, start=1):
                 if isinstance(error, VideoError):
                     failed.append(Failed(clip, str(error)))
                     _log.warning("left out: %s", error)
@@ -191,19 +190,22 @@ class _Pending(ViewClock):
         if self._images:
             self._encode(encoder)
         if not self._features:
-            raise VideoError(clip.path, "no frame was looked at")
+            raise NoFramesError(clip.path, "no frame was looked at")
         features = np.concatenate(self._features).astype(np.float16)
         return Looks(features, np.array(self.filled, dtype=np.int16))
 
 
 def _run(
-    pool: ThreadPoolExecutor, clips: Sequence[Clip], work: Callable[[Clip], None]
+    pool: ThreadPoolExecutor,
+    workers: int,
+    clips: Sequence[Clip],
+    work: Callable[[Clip], None],
 ) -> Iterator[tuple[Clip, BaseException | None]]:
     """Run `work` over the clips with a bounded number under way; yields as they end."""
     remaining = iter(clips)
     running: dict[Future[None], Clip] = {}
     while True:
-        while len(running) < 2 * pool._max_workers:
+        while len(running) < 2 * workers:
             clip = next(remaining, None)
             if clip is None:
                 break

@@ -80,9 +80,9 @@ def paint(image: Pixels, view: View) -> Pixels:
     """The picture [H, W, 3] with the view's colours; the same array where they are unchanged."""
     if view.keeps_colours:
         return image
-    values = image.astype(np.float32)
-    grey = values @ _GREY
-    values = grey[..., None] + (values - grey[..., None]) * view.saturation
-    middle = float(grey.mean())
-    values = (middle + (values - middle) * view.contrast) * view.gain
-    return np.clip(values + 0.5, 0, 255).astype(np.uint8)
+    pixels = image.astype(np.float32)
+    grey = (pixels @ _GREY)[..., None]
+    middle = np.float32(grey.mean())
+    saturated = grey + (pixels - grey) * np.float32(view.saturation)
+    painted = (middle + (saturated - middle) * np.float32(view.contrast)) * np.float32(view.gain)
+    return np.asarray(np.clip(painted + 0.5, 0, 255).astype(np.uint8))

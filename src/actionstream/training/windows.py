@@ -61,7 +61,7 @@ def read_ends(looks: Looks) -> NDArray[np.int64]:
 
 
 def cut_window(ticks: NDArray[AnyNumber], end: int) -> NDArray[AnyNumber]:
-    """The 16 ticks before `end` (exclusive), its oldest repeated before: [T, ...] to [16, ...]."""
+    """The 16 ticks before `end`, the oldest repeated in front. [T, ...] to [16, ...]."""
     part = ticks[max(end - WINDOW, 0) : end]
     missing = WINDOW - len(part)
     return part if missing == 0 else np.concatenate([np.repeat(part[:1], missing, axis=0), part])

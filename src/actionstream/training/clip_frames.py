@@ -1,0 +1,169 @@
+"""Clips as batches of training windows, decoded anew in every epoch by a few threads.
+
+Decoded each time, nothing kept on disk: every epoch then sees windows, colours and speeds that it
+never saw, through the one resize that serving does; small pictures from a cache would be resized
+a second time when the window moves, and 9,500 clips of them fill 14 GB. It costs about 0.1 s of one
+core a clip, less than ResNet18 needs to learn from its 16 pictures on that core.
+
+Threads and no processes: decoding and resizing let go of Python's lock, and a training that is
+killed leaves no worker behind that holds on to files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from actionstream.datasets.clips import Clip
+from actionstream.errors import NoFramesError, VideoError
+from actionstream.frames import Pixels
+from actionstream.preprocess import Geometry, preprocess
+from actionstream.sampling import SamplingRule
+from actionstream.training.frame_recipe import FrameRecipe
+from actionstream.training.view_clock import ViewClock
+from actionstream.training.views import SERVED, View, draw_view, paint
+from actionstream.training.windows import cut_window
+from actionstream.video import VideoReader
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pictures:
+    """A clip's looks in one view: uint8 [n, S, S, 3], and how many ticks each filled [n]."""
+
+    images: NDArray[np.uint8]
+    filled: NDArray[np.int16]
+
+
+def read_pictures(
+    clip: Clip, geometry: Geometry, rule: SamplingRule, view: View = SERVED
+) -> Pictures:
+    """Decode a clip's looks as serving would, or in another view.
+
+    Raises:
+        VideoError: the clip cannot be read.
+    """
+    clock = ViewClock(view, rule)
+    images: list[Pixels] = []
+    with VideoReader(clip.path, threads=1) as reader:
+        for frame in reader:
+            if clock.is_due(frame.time_seconds):
+                image = preprocess(frame.to_rgb(), geometry, view.window)
+                images.append(paint(image, view))
+            if clock.is_full:
+                break
+    if not images:
+        raise NoFramesError(clip.path, "no frame was looked at")
+    return Pictures(np.stack(images), np.array(clock.filled, dtype=np.int16))
+
+
+def draw_window(
+    pictures: Pictures, ready_after: int, random: np.random.Generator
+) -> NDArray[np.uint8]:
+    """One of the windows that a stream would read, uint8 [16, S, S, 3], all equally likely.
+
+    A window ends with a look; the oldest tick is repeated in front where there are fewer than 16,
+    and a clip that is never ready gives its last window, as serving does.
+    """
+    ends = np.cumsum(pictures.filled, dtype=np.int64)
+    ready = ends[ends >= ready_after]
+    end = int(random.choice(ready)) if len(ready) else int(ends[-1])
+    shown = np.repeat(np.arange(len(ends)), pictures.filled)
+    return pictures.images[cut_window(shown, end)]
+
+
+def draw_example(clip: Clip, recipe: FrameRecipe, epoch: int, seed: int) -> NDArray[np.uint8]:
+    """The clip's training window of an epoch, uint8 [16, S, S, 3].
+
+    It depends on seed, stem and epoch alone: not on the order of the clips, nor on who loads it.
+
+    Raises:
+        VideoError: the clip cannot be read.
+    """
+    digest = hashlib.sha256(f"{seed}/{clip.stem}/{epoch}".encode()).digest()
+    random = np.random.default_rng(int.from_bytes(digest[:8], "big"))
+    number = 2 * epoch + 1 + int(random.integers(2))  # odd ones are mirrored
+    view = draw_view(clip.stem, number, seed=seed) if recipe.augment else SERVED
+    try:
+        pictures = read_pictures(clip, recipe.geometry, recipe.rule, view)
+    except NoFramesError:  # or all of a tiny clip lies before the view's first tick
+        view = replace(view, phase=0.0)
+        pictures = read_pictures(clip, recipe.geometry, recipe.rule, view)
+    return draw_window(pictures, recipe.ready_after, random)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """Windows uint8 [B, 16, S, S, 3] of these clips; `failed` are clips that gave none, and why."""
+
+    clips: tuple[Clip, ...]
+    windows: NDArray[np.uint8]
+    failed: tuple[tuple[Clip, str], ...]
+
+
+class FrameLoader:
+    """Batches of an epoch, loaded ahead by `workers` threads (0: in the caller's own).
+
+    Results do not depend on `workers`. Use it as a context: leaving it ends the threads.
+    """
+
+    def __init__(self, recipe: FrameRecipe, *, seed: int, workers: int) -> None:
+        self._recipe, self._seed, self._workers = recipe, seed, workers
+        self._pool = ThreadPoolExecutor(workers, "frames") if workers else None
+
+    def batches(self, clips: Sequence[Clip], epoch: int) -> Iterator[Batch]:
+        """The clips in the epoch's own order, `batch_size` at a time."""
+        order = np.random.default_rng([self._seed, epoch]).permutation(len(clips))
+        ordered = [clips[index] for index in order]
+        windows = self._in_order(ordered, epoch)
+        size = self._recipe.batch_size
+        for start in range(0, len(ordered), size):
+            part = ordered[start : start + size]
+            yield _batch(part, [next(windows) for _ in part])
+
+    def _in_order(
+        self, clips: Iterable[Clip], epoch: int
+    ) -> Iterator[NDArray[np.uint8] | VideoError]:
+        """Each clip's window or error, in order, a bounded number of them loaded ahead."""
+        if self._pool is None:
+            for clip in clips:
+                yield self._load(clip, epoch)
+            return
+        ahead = self._recipe.batch_size + 2 * self._workers
+        running: deque[Future[NDArray[np.uint8] | VideoError]] = deque()
+        for clip in clips:
+            running.append(self._pool.submit(self._load, clip, epoch))
+            if len(running) > ahead:
+                yield running.popleft().result()
+        while running:
+            yield running.popleft().result()
+
+    def _load(self, clip: Clip, epoch: int) -> NDArray[np.uint8] | VideoError:
+        try:
+            return draw_example(clip, self._recipe, epoch, self._seed)
+        except VideoError as error:
+            _log.warning("left out: %s", error)
+            return error
+
+    def __enter__(self) -> FrameLoader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _batch(clips: Sequence[Clip], results: Sequence[NDArray[np.uint8] | VideoError]) -> Batch:
+    pairs = list(zip(clips, results, strict=True))
+    good = [(clip, one) for clip, one in pairs if not isinstance(one, VideoError)]
+    bad = tuple((clip, str(one)) for clip, one in pairs if isinstance(one, VideoError))
+    windows = np.stack([one for _, one in good]) if good else np.empty(0, dtype=np.uint8)
+    return Batch(tuple(clip for clip, _ in good), windows, bad)

@@ -1,0 +1,105 @@
+"""What networks trained on frames say on held-out clips, and the temperatures fitted on it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from actionstream import decide
+from actionstream.datasets.clips import Clip
+from actionstream.errors import VideoError
+from actionstream.networks.encoders import Encoder
+from actionstream.networks.heads import Head
+from actionstream.training.calibrate import KEPT_KNOWN, fit_temperature
+from actionstream.training.clip_frames import read_pictures
+from actionstream.training.crossval import Report, read_clip
+from actionstream.training.frame_recipe import FrameRecipe
+from actionstream.training.store import Looks
+from actionstream.training.windows import Sample, read_ends
+
+ENCODED_AT_ONCE = 64
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Output:
+    """What the trained networks say at each reading of a clip: logits float32 [R, K]."""
+
+    clip: Clip
+    logits: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class FrameCalibration:
+    """Fitted on the validation side. The known score is the largest calibrated probability."""
+
+    temperature: float
+    file_temperature: float
+    threshold: float
+    known_threshold: float
+
+
+def read_outputs(
+    encoder: Encoder,
+    head: Head,
+    clips: Sequence[Clip],
+    recipe: FrameRecipe,
+    report: Report | None = None,
+) -> list[Output]:
+    """Logits at every reading that serving makes of the clips; those that cannot be read are left
+    out with a warning.
+    """
+    outputs = []
+    for done, clip in enumerate(clips, start=1):
+        try:
+            sample = _encode(encoder, clip, recipe)
+        except VideoError as error:
+            _log.warning("left out: %s", error)
+        else:
+            outputs.append(Output(clip, read_clip(head, sample, recipe.ready_after)))
+        if report is not None:
+            report("reading validation clips", done, len(clips))
+    return outputs
+
+
+@torch.inference_mode()
+def _encode(encoder: Encoder, clip: Clip, recipe: FrameRecipe) -> Sample:
+    """The clip as a head reads it, its features as the feature store would keep them."""
+    pictures = read_pictures(clip, recipe.geometry, recipe.rule)
+    batches = torch.split(torch.from_numpy(pictures.images), ENCODED_AT_ONCE)
+    features = torch.cat([encoder(batch) for batch in batches]).numpy()
+    looks = Looks(features.astype(np.float16), pictures.filled)
+    ticks = np.repeat(looks.features, looks.filled, axis=0)
+    return Sample(clip, None, (ticks,), read_ends(looks))
+
+
+def fit(outputs: Sequence[Output], labels: Sequence[str], *, thresholds: bool) -> FrameCalibration:
+    """Temperatures on clips with a label; thresholds that let most of them pass as known, or 0.
+
+    Every clip counts the same, however many readings it has.
+    """
+    targets = np.array([labels.index(str(one.clip.label)) for one in outputs], dtype=np.int64)
+    counts = [len(one.logits) for one in outputs]
+    temperature = fit_temperature(
+        np.concatenate([one.logits for one in outputs]),
+        np.repeat(targets, counts),
+        np.repeat(1.0 / np.array(counts), counts),
+    )
+    readings = [decide.calibrate(one.logits, temperature) for one in outputs]
+    means = np.stack([one.mean(axis=0) for one in readings])
+    file_temperature = fit_temperature(np.log(np.maximum(means, 1e-12)), targets)
+    if not thresholds:
+        return FrameCalibration(temperature, file_temperature, 0.0, 0.0)
+    scores = [one.max(axis=1) for one in readings]
+    return FrameCalibration(
+        temperature,
+        file_temperature,
+        threshold=float(np.quantile(np.concatenate(scores), 1.0 - KEPT_KNOWN)),
+        known_threshold=float(np.quantile([one.mean() for one in scores], 1.0 - KEPT_KNOWN)),
+    )

@@ -1,0 +1,35 @@
+"""Putting the figures of the test list into a bundle's card, without touching its weights."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+from actionstream import card as cards
+from actionstream.bundle import Bundle, write_bundle
+from actionstream.card import Card
+from actionstream.training.card_fields import test_figures
+from actionstream.training.evaluate import Evaluation
+
+
+def write_figures(bundle: Bundle, evaluation: Evaluation, split: str) -> Bundle:
+    """The same bundle with these figures in its card, in the same place; figures of an earlier
+    evaluation are replaced, those of cross-validation stay.
+    """
+    kept = [f for f in bundle.card.measured.figures if f.name.startswith("cross-validated")]
+    measured = {
+        "figures": [*(f.model_dump() for f in kept), *test_figures(evaluation, split)],
+        "per_class": evaluation.per_class(),
+    }
+
+    def make(place: Path) -> None:
+        for name in cards.BUNDLE_FILES:
+            shutil.copyfile(bundle.path / name, place / name)
+
+    def make_card(files: dict[str, str]) -> Card:
+        fields = json.loads(bundle.card.model_dump_json())
+        text = json.dumps({**fields, "measured": measured, "files": files})
+        return cards.parse(text, "the card's fields")
+
+    return write_bundle(bundle.path, make, make_card, overwrite=True)
