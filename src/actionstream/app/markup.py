@@ -84,7 +84,7 @@ def timeline(
     words = "".join(f"<span>{escape(word)}</span>" for word in axis)
     return (
         f'<div class="as-timeline" role="img" aria-label="{escape(_in_words(within))}">'
-        f'{rows}<div class="as-when"></div><div class="as-axis">{words}</div></div>'
+        f'<div class="as-when"></div><div class="as-axis">{words}</div>{rows}</div>'
     )
 
 

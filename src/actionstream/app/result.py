@@ -36,9 +36,13 @@ def _progress(job: Job, stage: str) -> None:
 
 def _answer(job: Job, answer: Answer) -> None:
     left, right = st.columns([2, 3], gap="large")
-    note = "" if answer.known else "Nothing here is much like the actions below."
-    left.html(markup.answer(answer.label, answer.confidence, answer.top(3), note=note))
     duration = answer.video.duration_seconds if answer.video is not None else 0.0
+    note = (
+        f"Judged over all {markup.clock(duration)} of it."
+        if answer.known
+        else "Nothing here is much like the actions below."
+    )
+    left.html(markup.answer(answer.label, answer.confidence, answer.top(3), note=note))
     with right:
         st.markdown("**What happens when**")
         axis = [markup.clock(duration * part / 4) for part in range(5)]

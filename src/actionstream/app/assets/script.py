@@ -1,4 +1,4 @@
-"""What Streamlit runs for `actionstream app`. Beside a folder `pages` it would list those itself."""
+"""What Streamlit runs for `actionstream app`; beside `pages` it would list that folder itself."""
 
 from actionstream.app import main
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import streamlit as st
 
 from actionstream.app import state
@@ -64,10 +66,10 @@ def _figure(figure: FigureCard) -> None:
 def _actions(card: Card) -> None:
     st.subheader(f"The {len(card.labels)} actions that it knows", anchor=False)
     clips, right = card.training.clips_per_label, card.measured.per_class
-    rows = [
-        {"Action": spoken(label), "Training clips": clips.get(label), "Right": right.get(label)}
-        for label in card.labels
-    ]
+    rows: list[dict[str, Any]] = [{"Action": spoken(label)} for label in card.labels]
+    for row, label in zip(rows, card.labels, strict=True):
+        row |= {"Training clips": clips.get(label)} if clips else {}
+        row |= {"Right": right.get(label)} if right else {}
     st.dataframe(
         rows,
         hide_index=True,

@@ -31,7 +31,7 @@ def _add_videos(visitor: Visitor) -> None:
     limit = state.server().settings.max_upload_mb
     intake = st.session_state.setdefault("intake", 0)
     files = st.file_uploader(
-        "Add one or more videos",
+        "Drop one or more videos here, or choose them",
         type=list(TYPES),
         accept_multiple_files=True,
         max_upload_size=limit,
