@@ -15,9 +15,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import av
-from playwright.sync_api import BrowserContext, Playwright
+
+if TYPE_CHECKING:
+    from playwright.sync_api import BrowserContext, Playwright
 
 SOURCE = Path(__file__).resolve().parents[1] / "src"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")

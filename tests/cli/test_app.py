@@ -1,0 +1,130 @@
+"""`actionstream app`: what it refuses, and that it serves, with HTTPS too."""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+import stat
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+from browsing import end, free_port, serving
+
+from actionstream.cli import main
+
+HEALTH = "_stcore/health"
+
+
+def refused(capsys: pytest.CaptureFixture[str], *options: str) -> str:
+    """The message with which these options are refused."""
+    try:
+        code = main(["app", *options])
+    except SystemExit as leaving:
+        code = int(leaving.code or 0)
+    assert code == 2
+    return capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--port", "0"], "must be 1 to 65535"),
+        (["--port", "http"], "must be 1 to 65535"),
+        (["--max-sessions", "0"], "must be a whole number from 1 on"),
+        (["--max-upload", "-3"], "must be a whole number from 1 on"),
+        (["--cert", "c.pem"], "go together"),
+        (["--https", "--key", "k.pem"], "go together"),
+        (["--cert", "c.pem", "--key", "k.pem"], "with --https"),
+        (["--https", "--cert", "no.pem", "--key", "no.pem"], "no.pem: no such file"),
+        (["--models", "no-such-folder"], "'no-such-folder' is not a folder"),
+        (["--host", "203.0.113.9"], "no address of this computer"),
+    ],
+)
+def test_wrong_use_is_explained(
+    options: list[str],
+    said: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("ACTIONSTREAM_MODELS", "ACTIONSTREAM_MAX_SESSIONS", "ACTIONSTREAM_MAX_UPLOAD_MB"):
+        monkeypatch.setenv(name, "")  # so that what the verb sets is undone
+    assert said in refused(capsys, *options)
+
+
+def test_a_port_in_use_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        assert f"127.0.0.1:{port} already" in refused(capsys, "--port", str(port))
+
+
+def fetch(url: str, context: ssl.SSLContext | None = None) -> str:
+    with urllib.request.urlopen(url, timeout=10, context=context) as answer:
+        return str(answer.read().decode())
+
+
+def test_it_serves_this_computer_only_and_ends_when_asked(tmp_path: Path) -> None:
+    with serving(tmp_path) as app:
+        assert fetch(f"{app.url}/{HEALTH}") == "ok"
+        said = (tmp_path / "server.log").read_text()
+        assert f"{app.url}\n" in said
+        port = int(app.url.rpartition(":")[2])
+        assert listens_on(app.process.pid, port) == {"127.0.0.1"}
+        assert end(app.process) == 0
+        assert list(app.folder.iterdir()) == []
+
+
+def listens_on(pid: int, port: int) -> set[str]:
+    import psutil
+
+    connections = psutil.Process(pid).net_connections("tcp")
+    return {c.laddr.ip for c in connections if c.status == "LISTEN" and c.laddr.port == port}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX permissions and state folder")
+def test_https_uses_a_certificate_made_here(tmp_path: Path) -> None:
+    port = free_port()
+    log = tmp_path / "log"
+    command = [sys.executable, "-m", "actionstream", "app", "--https", "--host", "127.0.0.1"]
+    source = str(Path(__file__).resolve().parents[2] / "src")
+    environment = os.environ | {
+        "XDG_STATE_HOME": str(tmp_path / "state"),
+        "HOME": str(tmp_path),
+        "PYTHONPATH": source,
+        "PYTHONIOENCODING": "utf-8",
+    }
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [*command, "--port", str(port)], stdout=output, stderr=output, env=environment
+        )
+    try:
+        certificate = tmp_path / "state" / "actionstream" / "certificate.pem"
+        url = f"https://127.0.0.1:{port}/{HEALTH}"
+        assert wait_for(url, certificate) == "ok"
+        with pytest.raises(OSError, match="CERTIFICATE_VERIFY_FAILED"):
+            fetch(url)
+        key = certificate.with_name("key.pem")
+        assert stat.S_IMODE(key.stat().st_mode) == 0o600
+        said = log.read_text("utf-8")
+        assert f"https://127.0.0.1:{port}\n" in said
+        assert "█" in said, "no QR code"
+    finally:
+        end(process)
+
+
+def wait_for(url: str, certificate: Path, seconds: float = 60.0) -> str:
+    import time
+
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            context = ssl.create_default_context(cafile=str(certificate))
+            return fetch(url, context)
+        except OSError:
+            time.sleep(0.2)
+    raise AssertionError(f"no answer from {url}")
