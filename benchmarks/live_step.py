@@ -54,32 +54,11 @@ def bare_encoder(model: Recognizer, size: tuple[int, int]) -> Callable[[], objec
 
 def classic_way(size: tuple[int, int]) -> Callable[[], object]:
     """Recompute the window: 16 frames through PIL, ResNet18 and an LSTM."""
-    import torch
-    from PIL import Image
-    from torch import nn
-    from torchvision import transforms
-    from torchvision.models import resnet18
+    from classic import ClassicNetwork
 
-    trunk = resnet18(weights=None)
-    trunk.fc = nn.Identity()
-    trunk.eval()
-    lstm, head = nn.LSTM(512, 256, batch_first=True).eval(), nn.Linear(256, 101)
-    prepare = transforms.Compose(
-        [
-            transforms.Resize((CLASSIC_SIZE, CLASSIC_SIZE)),
-            transforms.ToTensor(),
-            transforms.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
-        ]
-    )
+    network = ClassicNetwork()
     frames = moving_pictures(*size, count=LOOKS)
-
-    @torch.inference_mode()
-    def answer() -> object:
-        window = torch.stack([prepare(Image.fromarray(frame)) for frame in frames])
-        sequence, _ = lstm(trunk(window)[None])
-        return head(sequence[:, -1]).softmax(-1)
-
-    return answer
+    return lambda: network.answer(frames)
 
 
 def video_network() -> Callable[[], object]:
