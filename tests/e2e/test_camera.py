@@ -13,19 +13,19 @@ pytestmark = [pytest.mark.e2e, pytest.mark.clips, pytest.mark.timeout(400)]
 
 Film = Callable[[str], tuple[str, ...]]
 Visit = Callable[..., BrowserContext]
-LABEL_MS = 60_000
+LABEL_MS = 90_000
 
 
 def open_camera(browser: BrowserContext, app: App) -> Page:
     page = browser.pages[0]
-    page.goto(f"{app.url}/camera")
-    expect(page.get_by_role("heading", name="Point your camera")).to_be_visible(timeout=60_000)
+    page.goto(f"{app.url}/camera", timeout=90_000)
+    expect(page.get_by_role("heading", name="Point your camera")).to_be_visible(timeout=90_000)
     return page
 
 
 def start(page: Page) -> None:
     frame = page.frame_locator('iframe[title*="webrtc"]')
-    frame.get_by_role("button", name="Start").click(timeout=60_000)
+    frame.get_by_role("button", name="Start").click(timeout=90_000)
 
 
 def stop(page: Page) -> None:
@@ -108,7 +108,7 @@ def test_a_reloaded_page_starts_again(app: App, visit: Visit, film: Film) -> Non
         start(page)
         expect_action(page, "Playing Piano")
         page.reload()
-        expect(page.get_by_test_id("action")).to_have_text("Ready", timeout=60_000)
+        expect(page.get_by_test_id("action")).to_have_text("Ready", timeout=90_000)
 
 
 def test_a_refused_camera_is_explained(app: App, visit: Visit) -> None:

@@ -23,8 +23,8 @@ Clip = Callable[..., Path]
 
 def open_app(browser: BrowserContext, app: App) -> Page:
     page = browser.pages[0]
-    page.goto(app.url)
-    expect(page.get_by_role("heading", name="What is happening")).to_be_visible(timeout=60_000)
+    page.goto(app.url, timeout=90_000)
+    expect(page.get_by_role("heading", name="What is happening")).to_be_visible(timeout=90_000)
     return page
 
 
@@ -33,7 +33,7 @@ def upload(page: Page, *files: Path) -> None:
 
 
 def expect_action(page: Page, label: str) -> None:
-    expect(page.get_by_test_id("action")).to_have_text(label, timeout=60_000)
+    expect(page.get_by_test_id("action")).to_have_text(label, timeout=90_000)
 
 
 def download(page: Page, button: str) -> tuple[str, bytes]:
@@ -51,7 +51,7 @@ def test_a_clip_is_named_played_and_kept(
     expect_action(page, "Playing Piano")
     expect(page.get_by_test_id("candidate")).to_have_count(3)
     expect(page.get_by_role("img", name="Timeline: Playing Piano from 0.0 s")).to_be_visible()
-    expect(page.locator("video")).to_have_count(2, timeout=60_000)
+    expect(page.locator("video")).to_have_count(2, timeout=90_000)
     for video in page.locator("video").all():
         page.wait_for_function("video => video.readyState >= 2", arg=video.element_handle())
 
@@ -77,7 +77,7 @@ def test_several_videos_one_of_them_broken(
     broken.write_bytes(b"no video at all")
     page = open_app(visit(), app)
     upload(page, ucf101_clip("PushUps"), broken)
-    expect(page.get_by_text("cannot be read as a video")).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("cannot be read as a video")).to_be_visible(timeout=90_000)
     expect(page.get_by_text("Traceback")).to_have_count(0)
     page.get_by_text(ucf101_clip("PushUps").name).first.click()
     expect_action(page, "Push Ups")
@@ -86,7 +86,7 @@ def test_several_videos_one_of_them_broken(
 def test_an_old_codec_is_converted_for_the_browser(app: App, visit: Visit, tmp_path: Path) -> None:
     page = open_app(visit(), app)
     upload(page, make_clip(tmp_path / "old.avi", codec="mpeg4", size=(320, 240), frames=50))
-    expect(page.locator("video")).to_have_count(2, timeout=60_000)
+    expect(page.locator("video")).to_have_count(2, timeout=90_000)
     for video in page.locator("video").all():
         page.wait_for_function("video => video.readyState >= 2", arg=video.element_handle())
 
@@ -109,8 +109,8 @@ def test_a_long_video_shows_progress_and_can_be_cancelled(
     long = make_clip(tmp_path / "long.mp4", size=(320, 240), rate=25, frames=6000)
     page = open_app(visit(), app)
     upload(page, long)
-    expect(page.get_by_role("progressbar")).to_be_visible(timeout=60_000)
-    expect(page.get_by_text("Looking at the video…")).to_be_visible(timeout=60_000)
+    expect(page.get_by_role("progressbar")).to_be_visible(timeout=90_000)
+    expect(page.get_by_text("Looking at the video…")).to_be_visible(timeout=90_000)
     page.get_by_role("button", name="Cancel").click()
     expect(page.get_by_text("Cancelled.")).to_be_visible(timeout=30_000)
     page.get_by_role("button", name="Remove").click()
@@ -120,8 +120,8 @@ def test_a_long_video_shows_progress_and_can_be_cancelled(
 def test_the_example_needs_no_clip(app: App, visit: Visit) -> None:
     page = open_app(visit(), app)
     page.get_by_role("button", name="Try the example").click()
-    expect(page.get_by_test_id("candidate")).to_have_count(3, timeout=60_000)
-    expect(page.locator("video")).to_have_count(2, timeout=60_000)
+    expect(page.get_by_test_id("candidate")).to_have_count(3, timeout=90_000)
+    expect(page.locator("video")).to_have_count(2, timeout=90_000)
 
 
 def test_nothing_of_a_visitor_stays(

@@ -18,7 +18,7 @@ from actionstream.app.processor import LinkProcessor
 from actionstream.app.visitor import Visitor
 from actionstream.app.widgets import heading, link_to
 
-LOOK_AGAIN_SECONDS = 0.25
+LOOK_AGAIN_SECONDS = 0.4
 TIMELINE_SECONDS = 60.0
 
 # Small pictures are all that the model needs, and many visitors fit on one server with them.
