@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 
 import pytest
-from browsing import App
+from browsing import App, serving
 from playwright.sync_api import BrowserContext, Page, expect
 
 pytestmark = [pytest.mark.e2e, pytest.mark.clips, pytest.mark.timeout(400)]
@@ -85,21 +85,29 @@ def test_two_visitors_see_their_own_actions(app: App, visit: Visit, film: Film) 
     expect_action(first, "Playing Piano")
 
 
-def test_a_place_is_free_again_when_its_tab_is_closed(app: App, visit: Visit, film: Film) -> None:
-    browsers = [visit(*film("PlayingPiano")) for _ in range(2)]
-    for browser in browsers:
-        page = open_camera(browser, app)
-        start(page)
-        expect_action(page, "Playing Piano")
-    third = open_camera(visit(*film("PlayingPiano")), app)
-    expect(third.get_by_text("All places for cameras are taken")).to_be_visible(timeout=20_000)
-    expect(third.get_by_role("link", name="Add a video instead")).to_be_visible()
-    start(third)
-    expect(third.get_by_test_id("action")).to_have_text("Waiting for a place", timeout=30_000)
-    browsers[0].new_page()
-    browsers[0].pages[0].close()
-    expect_action(third, "Playing Piano")
-    expect(third.get_by_text("All places for cameras are taken")).to_be_hidden(timeout=20_000)
+def test_a_place_is_free_again_when_its_tab_is_closed(
+    visit: Visit, film: Film, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    with serving(tmp_path_factory.mktemp("one"), "--max-sessions", "1") as app:
+        browser = visit(*film("PlayingPiano"))
+        first = open_camera(browser, app)
+        start(first)
+        expect_action(first, "Playing Piano")
+        second = open_camera(visit(*film("PlayingPiano")), app)
+        expect(second.get_by_text("All places for cameras are taken")).to_be_visible(
+            timeout=LABEL_MS
+        )
+        expect(second.get_by_role("link", name="Add a video instead")).to_be_visible()
+        start(second)
+        expect(second.get_by_test_id("action")).to_have_text(
+            "Waiting for a place", timeout=LABEL_MS
+        )
+        browser.new_page()
+        first.close()
+        expect_action(second, "Playing Piano")
+        expect(second.get_by_text("All places for cameras are taken")).to_be_hidden(
+            timeout=LABEL_MS
+        )
 
 
 def test_a_reloaded_page_starts_again(app: App, visit: Visit, film: Film) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import streamlit as st
 from streamlit_webrtc import WebRtcMode, WebRtcStreamerContext, webrtc_streamer
 from streamlit_webrtc.config import Translations
+from streamlit_webrtc.webrtc import SignallingTimeoutError
 
 from actionstream.app import markup, state
 from actionstream.app.camera_link import CameraLink
@@ -43,16 +44,28 @@ def draw() -> None:
     visitor = state.visitor()
     left, right = st.columns([3, 2], gap="large")
     with left.container(key="camera-view"):
-        context = _camera(visitor)
-        _trouble(visitor, context.state.playing)
+        playing = _camera(visitor)
+        _trouble(visitor, playing)
     with right:
-        _live(visitor, context.state.playing)
+        _live(visitor, playing)
     with st.container(border=True):
         st.markdown("**The last minute**")
-        _last_minute(visitor, context.state.playing)
+        _last_minute(visitor, playing)
 
 
-def _camera(visitor: Visitor) -> WebRtcStreamerContext[Any, Any]:
+def _camera(visitor: Visitor) -> bool:
+    """The camera's frame with its buttons; whether it is running."""
+    try:
+        context = _connection(visitor)
+    except SignallingTimeoutError:
+        st.warning("The server is too busy to connect just now. Press Stop, then Start again.")
+        return False
+    if visitor.link is not None and not (context.state.playing or context.state.signalling):
+        visitor.link.end()
+    return bool(context.state.playing)
+
+
+def _connection(visitor: Visitor) -> WebRtcStreamerContext[Any, Any]:
     models, name = state.server().models, state.model_name()
     looks_needed = state.model().card.ready_after
     open_session = partial(models.open_session, name)
@@ -73,8 +86,6 @@ def _camera(visitor: Visitor) -> WebRtcStreamerContext[Any, Any]:
         },
         translations=WORDS,
     )
-    if visitor.link is not None and not (context.state.playing or context.state.signalling):
-        visitor.link.end()
     return context
 
 
