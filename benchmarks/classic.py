@@ -46,6 +46,15 @@ class ClassicNetwork:
             ]
         )
 
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        """The weights under the names that `action_recognition_model.pth` has them."""
+        parts = {"cnn": self._trunk, "lstm": self._lstm, "fc": self._linear}
+        return {
+            f"{name}.{key}": value
+            for name, part in parts.items()
+            for key, value in part.state_dict().items()
+        }
+
     @torch.inference_mode()
     def answer(self, window: Pictures) -> torch.Tensor:
         """16 pictures RGB uint8 [H, W, 3] to probabilities [101]."""
