@@ -86,14 +86,15 @@ def fit(outputs: Sequence[Output], labels: Sequence[str], *, thresholds: bool) -
     """
     targets = np.array([labels.index(str(one.clip.label)) for one in outputs], dtype=np.int64)
     counts = [len(one.logits) for one in outputs]
-    temperature = fit_temperature(
+    temperature = _temperature(
         np.concatenate([one.logits for one in outputs]),
         np.repeat(targets, counts),
         np.repeat(1.0 / np.array(counts), counts),
     )
     readings = [decide.calibrate(one.logits, temperature) for one in outputs]
     means = np.stack([one.mean(axis=0) for one in readings])
-    file_temperature = fit_temperature(np.log(np.maximum(means, 1e-12)), targets)
+    ones = np.ones(len(outputs))
+    file_temperature = _temperature(np.log(np.maximum(means, 1e-12)), targets, ones)
     if not thresholds:
         return FrameCalibration(temperature, file_temperature, 0.0, 0.0)
     scores = [one.max(axis=1) for one in readings]
@@ -103,3 +104,14 @@ def fit(outputs: Sequence[Output], labels: Sequence[str], *, thresholds: bool) -
         threshold=float(np.quantile(np.concatenate(scores), 1.0 - KEPT_KNOWN)),
         known_threshold=float(np.quantile([one.mean() for one in scores], 1.0 - KEPT_KNOWN)),
     )
+
+
+def _temperature(
+    logits: NDArray[np.float32], targets: NDArray[np.int64], weights: NDArray[np.float64]
+) -> float:
+    """Fitted, but 1 where every row is right: the likelihood then grows without end as the
+    temperature falls, and a handful of easy clips would make the model claim certainty.
+    """
+    if (logits.argmax(axis=1) == targets).all():
+        return 1.0
+    return fit_temperature(logits, targets, weights)
