@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from actionstream.cli.options import at_least_one
 from actionstream.cli.train import add_data_options, load_no_action, load_split
 from actionstream.errors import DatasetError, MissingExtraError
 
@@ -36,7 +37,9 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--write-card", action="store_true", help="put the figures into the bundle's card"
     )
-    parser.add_argument("--threads", type=int, metavar="N", help="threads (default: one a core)")
+    parser.add_argument(
+        "--threads", type=at_least_one, metavar="N", help="threads (default: one a core)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

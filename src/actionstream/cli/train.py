@@ -52,12 +52,16 @@ def load_split(args: argparse.Namespace) -> Split:
 
 
 def load_no_action(args: argparse.Namespace) -> tuple[Clip, ...]:
-    """The clips of --others, without labels; none if it is not given."""
+    """The clips of --others, without labels; none if it is not given.
+
+    Groups are the column `shows` of its labels.csv, or else `source`; the first folder below it,
+    or the clip itself, where there is no labels.csv.
+    """
     if args.others is None:
         return ()
     from actionstream.datasets import load_others
 
-    return load_others(args.others, group="shows")
+    return load_others(args.others, group=("shows", "source"))
 
 
 def add_parser(subparsers: Any) -> None:
@@ -82,7 +86,9 @@ def add_parser(subparsers: Any) -> None:
         metavar="FIELD=VALUE",
         help="change a field of the recipe (JSON value), such as epochs=40 or options.hidden=64",
     )
-    group.add_argument("--init", metavar="BUNDLE", help="start from a bundle's weights")
+    group.add_argument(
+        "--init", metavar="BUNDLE", help="start from the weights of a bundle or shipped variant"
+    )
     group.add_argument("--weights", metavar="FILE", help="ImageNet weights of the encoder")
     group.add_argument("--seed", type=int, default=0, help="decides everything random (default: 0)")
     group.add_argument("--out", metavar="DIR", help="the run's folder (default: runs/RECIPE)")
@@ -113,6 +119,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _train(args: argparse.Namespace) -> int:
+    from actionstream.bundle import resolve
     from actionstream.training.recipe import find_recipe
     from actionstream.training.run import Settings, experiment, train
 
@@ -123,7 +130,7 @@ def _train(args: argparse.Namespace) -> int:
         seed=args.seed,
         resume=args.resume,
         weights=Path(args.weights) if args.weights else None,
-        init=Path(args.init) if args.init else None,
+        init=resolve(args.init) if args.init else None,
         workers=args.workers,
         name=args.name,
         command=shlex.join(["actionstream", *_portable(sys.argv[1:])]),
@@ -154,6 +161,10 @@ def _classic(args: argparse.Namespace) -> int:
             resume=args.resume,
             device=args.device,
             report=stages,
+            others=load_no_action(args),
+            workers=args.workers,
+            command=shlex.join(["actionstream", *_portable(sys.argv[1:])]),
+            name=args.name,
         )
     print(bundle.path)
     return 0
@@ -175,7 +186,12 @@ def _change(text: str) -> tuple[str, Any]:
 
 def _portable(words: list[str]) -> list[str]:
     """The command as a card may carry it: absolute paths are cut to their last part."""
-    return [Path(word).name if Path(word).is_absolute() else word for word in words]
+    return [_without_folder(word) for word in words]
+
+
+def _without_folder(word: str) -> str:
+    option, sign, value = word.partition("=") if word.startswith("-") else ("", "", word)
+    return option + sign + (Path(value).name if Path(value).is_absolute() else value)
 
 
 class _Stages:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from actionstream.datasets.clips import Clip
+from actionstream.datasets.files import joined_stem, videos_below
 from actionstream.datasets.lists import line_error, read_table
+from actionstream.errors import DatasetError
 
 
 def load_labelled(folder: str | Path, *, group: str = "source") -> tuple[Clip, ...]:
@@ -27,6 +30,32 @@ def load_labelled(folder: str | Path, *, group: str = "source") -> tuple[Clip, .
     return tuple(clips)
 
 
-def load_others(folder: str | Path, *, group: str = "source") -> tuple[Clip, ...]:
-    """As `load_labelled`, every label None: clips of "no known action" to train a threshold on."""
-    return tuple(replace(clip, label=None) for clip in load_labelled(folder, group=group))
+def load_others(folder: str | Path, *, group: str | Sequence[str] = "source") -> tuple[Clip, ...]:
+    """Clips of "no known action", every label None, to train a threshold on.
+
+    With a `labels.csv` as `load_labelled`; of several columns in `group` the first that is there
+    counts. Without one these are all clips in the folder and below it; the group is then the
+    first folder below `folder`, or the clip itself where it lies directly in it.
+
+    Raises:
+        DatasetError: as `load_labelled`, or there is no clip.
+    """
+    root = Path(folder)
+    table = root / "labels.csv"
+    if not table.exists():
+        return _unlisted(root)
+    wanted = (group,) if isinstance(group, str) else tuple(group)
+    there = [
+        name for name in wanted if all(name in row for _, row in read_table(table, required=()))
+    ]
+    column = (*there, wanted[-1])[0]
+    return tuple(replace(clip, label=None) for clip in load_labelled(root, group=column))
+
+
+def _unlisted(root: Path) -> tuple[Clip, ...]:
+    inner = [path.relative_to(root) for path in videos_below(root)]
+    if not inner:
+        raise DatasetError(f"{root}: holds no clip and no labels.csv")
+    return tuple(
+        Clip(root / path, None, f"others/{path.parts[0]}", joined_stem(path)) for path in inner
+    )

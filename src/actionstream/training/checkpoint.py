@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import pickle
+import struct
+import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,8 +13,24 @@ from typing import Any
 import torch
 
 from actionstream.errors import TrainingError
+from actionstream.training.whole import whole_file
 
 FORMAT_VERSION = 1
+
+DAMAGE = (
+    OSError,
+    EOFError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    RuntimeError,
+    pickle.UnpicklingError,
+    struct.error,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+"""What reading a damaged archive of arrays may raise."""
 
 
 def save_checkpoint(path: Path, state: Mapping[str, Any], identity: Mapping[str, Any]) -> None:
@@ -21,14 +39,9 @@ def save_checkpoint(path: Path, state: Mapping[str, Any], identity: Mapping[str,
     `identity` says what run it belongs to; `load_checkpoint` insists on the same.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("wb") as file:
-        torch.save(
-            {"format": FORMAT_VERSION, "identity": dict(identity), "state": dict(state)}, file
-        )
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    content = {"format": FORMAT_VERSION, "identity": dict(identity), "state": dict(state)}
+    with whole_file(path) as file:
+        torch.save(content, file)
 
 
 def load_checkpoint(path: Path, identity: Mapping[str, Any]) -> dict[str, Any]:
@@ -41,12 +54,14 @@ def load_checkpoint(path: Path, identity: Mapping[str, Any]) -> dict[str, Any]:
         TrainingError: not a checkpoint, damaged, or of another run; says what differs.
     """
     try:
+        _check_sums(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
-        raise TrainingError(f"{path}: not a checkpoint ({error})") from None
+    except DAMAGE as error:
+        raise TrainingError(f"{path}: not a checkpoint, or damaged ({error})") from None
     if not isinstance(content, dict) or content.get("format") != FORMAT_VERSION:
         raise TrainingError(f"{path}: not a checkpoint of this version of actionstream")
-    differing = [key for key in identity if content["identity"].get(key) != identity[key]]
+    its = content["identity"]
+    differing = [key for key in identity if its.get(key) != identity[key]]
     if differing:
         raise TrainingError(
             f"{path}: belongs to another run (its {', '.join(differing)} differ); "
@@ -54,3 +69,11 @@ def load_checkpoint(path: Path, identity: Mapping[str, Any]) -> dict[str, Any]:
         )
     state: dict[str, Any] = content["state"]
     return state
+
+
+def _check_sums(path: Path) -> None:
+    """torch does not compare the checksums that it writes: a flipped bit would go unnoticed."""
+    with zipfile.ZipFile(path) as file:
+        damaged = file.testzip()
+    if damaged is not None:
+        raise zipfile.BadZipFile(f"bad checksum of {damaged}")

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from actionstream.datasets.groups import carve_folds
+from actionstream.errors import TrainingError
 from actionstream.networks.heads import Head
 from actionstream.training.loop import fit_head
 from actionstream.training.recipe import Recipe
@@ -64,8 +65,14 @@ def cross_validate(
     The folds are those of `carve_folds` with the same seed; clips with no known action are dealt
     by their own groups. Every head has its own checkpoint in `folder`, so a killed run goes on
     where it stopped.
+
+    Raises:
+        TrainingError: a class is in one fold only, so that its clips would be read by a head that
+            never saw the class.
+        DatasetError: fewer groups than folds.
     """
     folds = carve_folds([sample.clip for sample in samples], folds=recipe.folds, seed=seed)
+    _check_classes(samples, num_classes, folds)
     outputs: dict[int, ClipOutput] = {}
     heads = []
     for number, held_out in enumerate(folds):
@@ -86,6 +93,23 @@ def cross_validate(
             logits = read_clip(head, samples[index], recipe.ready_after)
             outputs[index] = ClipOutput(samples[index], number, logits)
     return CrossValidation(tuple(outputs[index] for index in range(len(samples))), tuple(heads))
+
+
+def _check_classes(
+    samples: Sequence[Sample], num_classes: int, folds: Sequence[Sequence[int]]
+) -> None:
+    wanted = set(range(num_classes))
+    for held_out in folds:
+        apart = set(held_out)
+        seen = {sample.target for index, sample in enumerate(samples) if index not in apart}
+        for target in sorted(wanted - seen):
+            labels = [str(s.clip.label) for s in samples if s.target == target]
+            raise TrainingError(
+                f"{labels[0]}: all of its clips come from one source, or share one with others; "
+                "cross-validation needs clips of two sources for every class"
+                if labels
+                else f"class {target} has no training clip"
+            )
 
 
 def _epoch_report(report: Report | None, where: str) -> Callable[[int, int, float], None] | None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from actionstream.datasets.clips import Clip
+from actionstream.errors import DatasetError
 from actionstream.frames import Answer
 from actionstream.recognizer import Recognizer
 from actionstream.training.metrics import (
@@ -188,13 +189,14 @@ def evaluate(
         others: clips of no known action.
 
     Raises:
-        ValueError: no clip, or labels that the model does not know.
+        DatasetError: no clip of a known action, labels that the model does not know, or none of
+            the clips of known actions can be read.
     """
     unknown = sorted({str(c.label) for c in clips if c.label not in model.labels})
     if unknown:
-        raise ValueError(f"the model does not know {', '.join(unknown)}")
+        raise DatasetError(f"the model does not know {', '.join(unknown)}")
     if not clips:
-        raise ValueError("there is no clip to evaluate")
+        raise DatasetError("there is no clip to evaluate: none of an action that the model knows")
     outcomes: list[Outcome] = []
     failed: list[str] = []
     everything = [*clips, *others]
@@ -208,6 +210,8 @@ def evaluate(
             progress(done, len(everything))
     known = tuple(o for o in outcomes if o.clip.label is not None)
     rest = tuple(o for o in outcomes if o.clip.label is None)
+    if not known:
+        raise DatasetError(f"no clip could be evaluated: {failed[0]}")
     return Evaluation(model.labels, known, rest, listed or len(clips), tuple(failed))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
 import logging
 import math
@@ -81,7 +82,8 @@ def fit_head(
         The averaged head in evaluation mode.
 
     Raises:
-        TrainingError: the checkpoint is damaged or of another recipe, seed or clip list.
+        TrainingError: the checkpoint is damaged, or of another recipe, seed, clip list, encoder,
+            labels or start.
     """
     torch.manual_seed(seed)
     torch.use_deterministic_algorithms(True)
@@ -90,6 +92,8 @@ def fit_head(
         "recipe": recipe.facts(),
         "seed": seed,
         "clips": [sample.clip.stem for sample in samples],
+        "features or labels": _features_digest(samples, num_classes),
+        "start": None if start is None else _parameters_digest(start),
     }
     if checkpoint is not None and checkpoint.exists():
         run.restore(load_checkpoint(checkpoint, identity))
@@ -102,6 +106,23 @@ def fit_head(
         if on_epoch is not None:
             on_epoch(run.epoch, recipe.epochs, loss)
     return run.average.eval()
+
+
+def _features_digest(samples: Sequence[Sample], num_classes: int) -> str:
+    """Of the labels and of each view's length and first look: another encoder changes them."""
+    digest = hashlib.sha256(str(num_classes).encode())
+    for sample in samples:
+        digest.update(f"{sample.target}".encode())
+        for view in sample.views:
+            digest.update(f"{view.shape}".encode() + view[:1].tobytes())
+    return digest.hexdigest()
+
+
+def _parameters_digest(head: Head) -> str:
+    digest = hashlib.sha256()
+    for name, value in head.named_parameters():
+        digest.update(name.encode() + value.detach().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _start(

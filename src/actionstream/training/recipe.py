@@ -6,11 +6,13 @@ ResNet18 + LSTM end to end (see `actionstream.training.classic`).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from actionstream.errors import TrainingError
+from actionstream.sampling import WINDOW
 
 Option = int | float | bool | str
 
@@ -28,6 +30,9 @@ class Recipe:
                       (Hendrycks et al. 2019, outlier exposure).
     average_decay:    per step, of the exponential average of weights that is kept.
     folds:            of the grouped cross-validation that calibrates and chooses.
+
+    Raises:
+        TrainingError: at birth, a number out of its range.
     """
 
     name: str
@@ -50,10 +55,35 @@ class Recipe:
     hold_seconds: float = 0.35
     switch_margin: float = 0.1
 
+    def __post_init__(self) -> None:
+        for key, (low, high) in _BOUNDS.items():
+            value = getattr(self, key)
+            if not low <= value <= high:
+                allowed = f"at least {low:g}" if high == math.inf else f"{low:g} to {high:g}"
+                raise TrainingError(f"{key} of a recipe is {allowed}, got {value!r}")
+
     def facts(self) -> dict[str, Any]:
         """The recipe as JSON-ready values, for cards, checkpoints and records."""
         return {**asdict(self), "options": dict(self.options)}
 
+
+_BOUNDS: Mapping[str, tuple[float, float]] = {
+    "spacing_seconds": (0.01, 10.0),
+    "ready_after": (1, WINDOW),
+    "views": (1, math.inf),
+    "window_fraction": (0.1, 1.0),
+    "epochs": (1, math.inf),
+    "batch_size": (1, math.inf),
+    "learning_rate": (0.0, math.inf),
+    "weight_decay": (0.0, math.inf),
+    "label_smoothing": (0.0, 1.0),
+    "outlier_weight": (0.0, math.inf),
+    "average_decay": (0.0, 1.0),
+    "folds": (2, math.inf),
+    "smooth_tau_seconds": (0.0, math.inf),
+    "hold_seconds": (0.0, math.inf),
+    "switch_margin": (0.0, 1.0),
+}
 
 RECIPES: Mapping[str, Recipe] = {
     recipe.name: recipe

@@ -5,6 +5,7 @@ It reads from top to bottom, and every step leaves something that a killed run g
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from actionstream.engines.onnx import open_encoder
 from actionstream.engines.torch import build_networks
 from actionstream.errors import TrainingError
 from actionstream.networks.encoders import Encoder, build_encoder
-from actionstream.networks.heads import Head
+from actionstream.networks.heads import Head, build_head
 from actionstream.networks.known import ServedHead
 from actionstream.preprocess import Geometry, preprocess
 from actionstream.sampling import WINDOW, SamplingRule
@@ -79,14 +80,16 @@ def prepare(
 
     Raises:
         LeakError: clips of one origin on two sides.
-        TrainingError: no clip could be read.
+        TrainingError: no clip could be read, the head has no such option, or the bundle to start
+            from has another encoder.
     """
     if not split.leaking:
-        check_leaks(split.sides)
+        check_leaks({**split.sides, "train": (*split.train, *others)})
+    build_head(recipe.head, 8, 2, **recipe.options)  # wrong options are told before the long work
     encoder = _build_encoder(recipe, settings)
     settings.folder.mkdir(parents=True, exist_ok=True)
     encoder_file = settings.folder / "encoder.onnx"
-    export_encoder(encoder, encoder_file)
+    _write_encoder(encoder, encoder_file)
     geometry = Geometry(encoder.input_size, recipe.window_fraction)
     store = FeatureStore(
         settings.store,
@@ -113,8 +116,20 @@ def prepare(
 def _build_encoder(recipe: Recipe, settings: Settings) -> Encoder:
     if settings.init is not None:
         encoder, _ = build_networks(open_bundle(settings.init))
+        if encoder.spec.name != recipe.encoder:
+            raise TrainingError(
+                f"{settings.init}: its encoder is {encoder.spec.name}, the recipe's "
+                f"{recipe.encoder}; choose another recipe, or --set encoder={encoder.spec.name}"
+            )
         return encoder
     return build_encoder(recipe.encoder, pretrained=settings.weights or True).eval()
+
+
+def _write_encoder(encoder: Encoder, path: Path) -> None:
+    """Moved into place: another run in the same folder may be reading it."""
+    temporary = path.with_name(f".{os.getpid()}.{path.name}")
+    export_encoder(encoder, temporary)
+    temporary.replace(path)
 
 
 def sampling_rule(recipe: Recipe) -> SamplingRule:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -24,12 +23,20 @@ from numpy.typing import NDArray
 from actionstream.card import file_digest
 from actionstream.datasets.clips import Clip
 from actionstream.engines.onnx import OnnxEncoder
-from actionstream.errors import NoFramesError, TrainingError, VideoError
+from actionstream.errors import (
+    NoFramesError,
+    TrainingError,
+    UnreadableVideoError,
+    VideoError,
+    VideoNotFoundError,
+)
 from actionstream.frames import Pixels
 from actionstream.preprocess import Geometry, fingerprint, preprocess
 from actionstream.sampling import SamplingRule
+from actionstream.training.checkpoint import DAMAGE
 from actionstream.training.view_clock import ViewClock
 from actionstream.training.views import RECIPE_VERSION, View, draw_view, paint
+from actionstream.training.whole import whole_file
 from actionstream.video import VideoReader
 
 BATCH = 16
@@ -90,13 +97,18 @@ class FeatureStore:
         key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
         self.folder = root / key
         self.folder.mkdir(parents=True, exist_ok=True)
-        _write_atomically(self.folder / "store.json", json.dumps(facts, indent=2).encode())
+        with whole_file(self.folder / "store.json") as file:
+            file.write(json.dumps(facts, indent=2).encode())
         self._digests: dict[Path, str] = {}
 
     def path(self, clip: Clip, view: int) -> Path:
-        """Where this clip's features in this view are or will be."""
+        """Where this clip's features in this view are or will be.
+
+        Raises:
+            VideoError: the clip's bytes cannot be read.
+        """
         if clip.path not in self._digests:
-            self._digests[clip.path] = file_digest(clip.path)[:16]
+            self._digests[clip.path] = _digest(clip.path)
         digest = self._digests[clip.path]
         return self.folder / digest[:2] / f"{digest}-{clip.stem[:80]}-v{view}.npz"
 
@@ -110,13 +122,16 @@ class FeatureStore:
         try:
             with np.load(path, allow_pickle=False) as file:
                 return Looks(file["features"], file["filled"])
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError) as error:
+        except DAMAGE as error:
             raise TrainingError(f"{path}: not a stored clip ({error}); fill the store") from None
 
     def has(self, clip: Clip, view: int) -> bool:
         """Whether the features are there and whole."""
-        path = self.path(clip, view)
-        return path.is_file() and zipfile.is_zipfile(path)
+        try:
+            with zipfile.ZipFile(self.path(clip, view)) as file:
+                return file.testzip() is None
+        except DAMAGE:
+            return False
 
     def fill(
         self,
@@ -217,17 +232,16 @@ def _run(
             yield running.pop(future), future.exception()
 
 
+def _digest(path: Path) -> str:
+    try:
+        return file_digest(path)[:16]
+    except FileNotFoundError:
+        raise VideoNotFoundError(path, "no such file") from None
+    except OSError as error:
+        raise UnreadableVideoError(path, error.strerror or str(error)) from None
+
+
 def _save(path: Path, looks: Looks) -> None:
     path.parent.mkdir(exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("wb") as file:
+    with whole_file(path) as file:
         np.savez(file, features=looks.features, filled=looks.filled)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-
-
-def _write_atomically(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_bytes(data)
-    temporary.replace(path)
