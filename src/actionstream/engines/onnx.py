@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -34,6 +35,8 @@ def open_session(
     Raises:
         EngineError: the device is not at hand, or the file is no network.
     """
+    # From 1.32 on, importing it on Linux reports to its maker unless this is said before.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime
 
     providers = _providers(device)
