@@ -200,7 +200,7 @@ def test_a_killed_filling_leaves_whole_entries_and_the_next_one_ends_it(
 ) -> None:
     words = [sys.executable, TESTS / "training_to_kill.py", "fill", tmp_path, encoder_file, folder]
     done = subprocess.run(
-        words, env=environment(), capture_output=True, timeout=120, check=False, text=True
+        words, env=environment(), capture_output=True, timeout=280, check=False, text=True
     )
     assert done.returncode == -signal.SIGKILL, done.stderr
     store = toy.open_store(tmp_path, encoder_file)

@@ -51,7 +51,7 @@ def fit_temperature(
         return (each * weight).sum() / weight.sum()
 
     _minimise([log_temperature], loss)
-    return float(log_temperature.exp().clamp(0.05, 20.0))
+    return float(log_temperature.detach().exp().clamp(0.05, 20.0))
 
 
 def _minimise(parameters: list[Tensor], loss: Callable[[], Tensor]) -> None:
