@@ -111,7 +111,9 @@ def complete_fields(
         "preprocessing_fingerprint": fingerprint(geometry, given.get("spacing_seconds", 0.0)),
         "versions": library_versions(),
     }
-    wrong = [key for key in follows if key in given and given[key] != follows[key]]
+    completed = {"input_size": encoder.input_size, **dict(given.get("geometry", {}))}
+    stated = {**given, "geometry": {"window_fraction": window, **completed}}
+    wrong = [key for key in follows if key in stated and stated[key] != follows[key]]
     if head.feature_size != spec.feature_size:
         wrong.append(f"a head for {head.feature_size} features on {spec.name}")
     if head.num_classes != len(given.get("labels", ())):
@@ -133,6 +135,7 @@ def save_weights(encoder: Encoder, served: ServedHead, path: Path) -> None:
     tensors = {f"encoder.{key}": value for key, value in encoder.state_dict().items()}
     tensors.update(served.state_dict())
     save_file({key: value.contiguous() for key, value in tensors.items()}, path)
+    path.chmod(0o644)  # safetensors leaves it readable by its owner alone
 
 
 def largest_difference(
