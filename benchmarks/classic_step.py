@@ -45,6 +45,10 @@ def difference_of_answers(model: Recognizer, network: ClassicNetwork) -> float:
     """Largest difference of a probability on one window of pictures that need no resizing."""
     window = moving_pictures(SIZE, SIZE, count=LOOKS)
     expected = network.answer(window).numpy()
+    backwards = network.answer(window[::-1]).numpy()
+    assert np.abs(backwards - expected).max() > 100 * LARGEST_DIFFERENCE, (
+        "says the same to any window"
+    )
     stream = model.live()
     for tick, picture in enumerate(window):
         reading = stream.push(picture, tick * model.card.spacing_seconds)
@@ -60,6 +64,7 @@ def main() -> int:
     args = parser.parse_args()
     torch.manual_seed(0)
     network = ClassicNetwork(args.threads)
+    network.state_dict()["fc.weight"].normal_()  # the usual ones say nearly the same to all
     print(machine())
     with tempfile.TemporaryDirectory() as folder:
         model = same_network(network, Path(folder), args.threads)
