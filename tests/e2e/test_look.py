@@ -78,7 +78,7 @@ def test_screenshot_of_an_answer(
 
 def test_screenshot_of_the_camera(app: App, visit: Visit, film: Film, pictures: Path) -> None:
     page = open_page(visit(*film("PlayingPiano")), app, "camera")
-    page.set_viewport_size({"width": 1280, "height": 980})
+    page.set_viewport_size({"width": 1280, "height": 1010})
     page.emulate_media(color_scheme="dark")
     start(page)
     expect(page.get_by_test_id("action")).to_have_text("Playing Piano", timeout=90_000)

@@ -128,7 +128,7 @@ def _reading(link: CameraLink | None) -> str:
     reading = link.latest
     if reading is None or reading.status == "warming_up":
         return markup.placeholder("Warming up", "The first looks are being taken.")
-    note = "Steadied over the last moments; the bars are this very moment."
+    note = "Steadied; the bars are this very moment."
     return markup.answer(reading.shown, reading.shown_confidence, reading.top(3), note=note)
 
 
