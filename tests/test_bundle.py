@@ -145,6 +145,18 @@ def _foreign_operator(model: Any) -> None:
     model.graph.node.append(onnx.helper.make_node("Run", [], ["z"], domain="evil.example"))
 
 
+def _nested_graphs() -> bytes:
+    """An ONNX file whose graph holds a node that holds a graph, 3,000 times."""
+    graph = b""
+    for field in (6, 5, 1) * 3000 + (7,):  # attribute.g, node.attribute, graph.node, model.graph
+        size, varint = len(graph), bytearray()
+        while size > 0x7F:
+            varint.append(0x80 | size & 0x7F)
+            size >>= 7
+        graph = bytes([field << 3 | 2, *varint, size]) + graph
+    return graph
+
+
 def _onnx(name: str, change: Callable[[Any], None]) -> Callable[[Path], None]:
     return lambda folder: edit_onnx(folder, name, change)
 
@@ -184,6 +196,14 @@ WRONG: dict[str, tuple[Callable[[Path], None], str]] = {
     "no safetensors": (
         _replace("weights.safetensors", b"\x80\x04pickle"),
         "weights.safetensors: not a safetensors file",
+    ),
+    "brackets without end": (
+        _replace("weights.safetensors", (200_000).to_bytes(8, "little") + b"[" * 200_000),
+        "weights.safetensors: not a safetensors file",
+    ),
+    "graphs without end": (
+        _replace("head.onnx", _nested_graphs()),
+        "head.onnx: graphs nested too deeply",
     ),
     "foreign tensors": (
         _replace("weights.safetensors", (2).to_bytes(8, "little") + b"{}"),
@@ -227,7 +247,7 @@ def test_every_way_to_be_wrong_has_its_message(folder: Path, way: str) -> None:
 
 
 def test_there_are_as_many_ways_as_were_thought_of() -> None:
-    assert len(WRONG) == 29
+    assert len(WRONG) == 31
 
 
 def test_all_that_is_wrong_is_listed_at_once(folder: Path) -> None:

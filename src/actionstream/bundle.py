@@ -170,7 +170,7 @@ def _weights_problems(path: Path, card: Card) -> Iterator[str]:
         text = stream.read(length) if length <= path.stat().st_size else b""
     try:
         header = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):  # the latter: brackets nested without end
         header = None
     if not isinstance(header, dict):
         yield "not a safetensors file"

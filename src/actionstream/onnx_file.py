@@ -51,8 +51,15 @@ def read_facts(path: Path) -> OnnxFacts:
     Raises:
         NotOnnxError: it is none.
     """
+    try:
+        return _read_model(memoryview(path.read_bytes()))
+    except RecursionError:
+        raise NotOnnxError("graphs nested too deeply") from None
+
+
+def _read_model(model: memoryview) -> OnnxFacts:
     facts, graphs = OnnxFacts(), 0
-    for number, value in _fields(memoryview(path.read_bytes())):
+    for number, value in _fields(model):
         if number == 7:  # ModelProto.graph
             graphs += 1
             _read_graph(_message(value), facts)
