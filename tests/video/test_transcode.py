@@ -41,6 +41,15 @@ KINDS: dict[str, tuple[dict[str, Any], bool, bool]] = {
 }
 
 
+def test_sound_of_a_codec_that_nobody_knows_is_left_out(tmp_path: Path) -> None:
+    source = make_clip(tmp_path / "a.mkv", frames=20, audio="libopus")
+    source.write_bytes(source.read_bytes().replace(b"A_OPUS", b"A_XXXX"))
+    assert not browser_playable(source)
+    assert to_browser_mp4(source, tmp_path / "out.mp4") is True
+    facts = probe(tmp_path / "out.mp4")
+    assert (facts.codec, facts.has_audio) == ("h264", False)
+
+
 @pytest.mark.parametrize("name", KINDS)
 def test_anything_becomes_something_that_plays(tmp_path: Path, name: str) -> None:
     kind, playable, copied = KINDS[name]

@@ -9,12 +9,12 @@ import av
 from av.container import InputContainer, OutputContainer
 from av.video.stream import VideoStream
 
-from actionstream.errors import UnreadableVideoError, VideoWriteError
+from actionstream.errors import VideoError, VideoWriteError
 from actionstream.video.limits import DEFAULT_LIMITS, Limits
 from actionstream.video.opening import choose_video, open_file
 from actionstream.video.probe import announced_end, frame_rate
 from actionstream.video.reader import VideoReader
-from actionstream.video.sound import COPIED_CODECS, SoundTrack
+from actionstream.video.sound import COPIED_CODECS, SoundTrack, has_sound
 from actionstream.video.writer import (
     VideoWriter,
     close_quietly,
@@ -148,7 +148,7 @@ def _copy(
             partial.replace(target)
         return done
     except (av.FFmpegError, OSError) as error:
-        if isinstance(error, (UnreadableVideoError, VideoWriteError)):
+        if isinstance(error, (VideoError, VideoWriteError)):
             raise
         raise VideoWriteError(f"{target}: {getattr(error, 'strerror', None) or error}") from error
     finally:
@@ -169,7 +169,7 @@ def _copy_packets(
     shift = round(start / (stream.time_base or 1))
     period = round(1 / frame_rate(stream) / (stream.time_base or 1))
     sound = None
-    if container.streams.audio:
+    if has_sound(source):
         sound = SoundTrack(output, source, start_seconds=start)
     try:
         for packet in container.demux(stream):

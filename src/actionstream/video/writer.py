@@ -85,9 +85,14 @@ class VideoWriter:
             if audio_from is not None and has_sound(audio_from):
                 start = first_frame_seconds(audio_from)
                 self._sound = SoundTrack(self._output, audio_from, start_seconds=start)
-        except BaseException as error:
+        except (av.FFmpegError, OSError) as error:
             self.discard()
+            if isinstance(error, (VideoError, VideoWriteError)):
+                raise
             raise _explain(self.path, error) from error
+        except BaseException:
+            self.discard()
+            raise
 
     def _add_video(
         self, output: OutputContainer, frame_rate: float, threads: int | None
@@ -236,9 +241,5 @@ def close_quietly(output: OutputContainer) -> None:
         log.debug("closing an unfinished file: %s", error)
 
 
-def _explain(path: Path, error: BaseException) -> BaseException:
-    if isinstance(error, (VideoError, VideoWriteError)) or not isinstance(
-        error, (OSError, av.FFmpegError)
-    ):
-        return error
+def _explain(path: Path, error: OSError | av.FFmpegError) -> VideoWriteError:
     return VideoWriteError(f"{path}: {getattr(error, 'strerror', None) or error}")
