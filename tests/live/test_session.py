@@ -193,6 +193,20 @@ def test_a_bad_frame_concerns_its_own_session_only(model: Recognizer, spacing: f
         assert other.error is None
 
 
+def test_an_error_that_is_its_own_cause_does_not_hang_the_worker(
+    model: Recognizer, spacing: float
+) -> None:
+    def broken() -> Pixels:
+        error = OSError("round and round")
+        raise error from error
+
+    with Worker(model) as worker, worker.open() as one, worker.open() as other:
+        one.offer(broken, 0.0)
+        eventually(lambda: one.error is not None)
+        assert isinstance(one.error, FrameError)
+        assert len(feed(other, [0.0, spacing])) == 2
+
+
 @pytest.mark.parametrize(
     ("pixels", "moment"),
     [

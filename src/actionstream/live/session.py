@@ -291,6 +291,8 @@ class Session:
 def _forget_frames(error: BaseException) -> None:
     """Drop the tracebacks: they hold the pictures of the calls in them, and an error is kept."""
     link: BaseException | None = error
-    while link is not None:
+    seen: set[int] = set()
+    while link is not None and id(link) not in seen:  # `raise error from error` leads round
+        seen.add(id(link))
         link.__traceback__ = None
         link = link.__cause__ or link.__context__
