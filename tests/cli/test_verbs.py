@@ -120,8 +120,16 @@ def test_verify_names_the_first_difference_and_ends_with_1(
 
 def test_verify_of_a_bad_file_is_one_line(run_cli: Run, model_folder: Path) -> None:
     done = run_cli("verify", "nowhere.mp4", "--model", model_folder)
-    assert (done.code, done.out) == (2, "")
+    assert (done.code, done.out) == (1, "")
     assert done.err == "actionstream: nowhere.mp4: no such file\n"
+
+
+def test_export_without_pytorch_names_the_extra(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("actionstream.cli.export.find_spec", lambda name: None)
+    assert cli.main(["export", "final.ckpt", "--to", "bundle"]) == 2
+    assert "pip install 'actionstream[train]'" in capsys.readouterr().err
 
 
 def test_data_check_prints_the_report(run_cli: Run, videos: Path, tmp_path: Path) -> None:

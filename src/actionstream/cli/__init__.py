@@ -94,12 +94,7 @@ def _build(names: Sequence[str]) -> tuple[argparse.ArgumentParser, Any]:
     parser.add_argument("--version", action="version", version=f"actionstream {__version__}")
     verbs = parser.add_subparsers(title="verbs", metavar="VERB")
     for name in names:
-        try:
-            module = importlib.import_module(f"actionstream.cli.{name}")
-        except ModuleNotFoundError as error:
-            if error.name != f"actionstream.cli.{name}":
-                raise
-            continue
+        module = importlib.import_module(f"actionstream.cli.{name}")
         module.add_parser(verbs)
         verbs.choices[name].set_defaults(run=module.run)
     return parser, verbs

@@ -8,14 +8,15 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
-from actionstream.draw import draw_reading, spoken
+from actionstream.annotate import draw
+from actionstream.draw import spoken
+from actionstream.draw.labels import UNKNOWN
 from actionstream.frames import Pixels, Reading
 from actionstream.live.page import LivePage
 from actionstream.live.session import Session
 from actionstream.video.jpeg import encode_jpeg
 from actionstream.video.picture import DecodedFrame
 
-UNKNOWN = "no known action"
 MOST_PICTURES_PER_SECOND = 25
 """More than this costs processor time that the model can use better."""
 
@@ -106,17 +107,7 @@ class CameraView:
 
     def _annotated(self, pixels: Pixels) -> Pixels:
         reading = self._session.latest
-        if reading is None:
-            return pixels
-        return draw_reading(
-            pixels,
-            reading.shown,
-            reading.shown_confidence,
-            reading.top(3),
-            status=reading.status,
-            looks_seen=reading.looks_seen,
-            looks_needed=self._looks_needed,
-        )
+        return pixels if reading is None else draw(pixels, reading, looks_needed=self._looks_needed)
 
 
 def page_status(state: str, session: Session, looks_needed: int) -> dict[str, Any]:

@@ -10,8 +10,9 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
-from actionstream.cli.camera_view import UNKNOWN, CameraView, SharedPicture, figures, page_status
+from actionstream.cli.camera_view import CameraView, SharedPicture, figures, page_status
 from actionstream.draw import spoken
+from actionstream.draw.labels import UNKNOWN
 from actionstream.errors import ActionstreamError, FrameError, UnreadableVideoError
 from actionstream.frames import Reading
 from actionstream.live.announcer import Announcer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +36,8 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Export; prints the bundle's folder."""
-    try:
-        import torch  # noqa: F401
-    except ImportError:
-        raise MissingExtraError("export", "train") from None
+    if find_spec("torch") is None:
+        raise MissingExtraError("export", "train")
     if args.recipe is None:
         return _export_run(args)
     from actionstream.training.classic import import_classic, read_labels

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from typing import TYPE_CHECKING, Any
 
+from actionstream.cli import DONE, SOME_FAILED
 from actionstream.cli.options import add_model_options, load_model
-from actionstream.errors import MissingExtraError
+from actionstream.errors import MissingExtraError, VideoError
 
 if TYPE_CHECKING:
     from actionstream.recognizer import Recognizer
@@ -28,7 +30,15 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Compare and print; 0 if all is alike, else 1."""
+    """Compare and print; 0 if all is alike, 1 if not or if the clip cannot be read."""
+    try:
+        return _verify(args)
+    except VideoError as error:
+        print(f"actionstream: {error}", file=sys.stderr)
+        return SOME_FAILED
+
+
+def _verify(args: argparse.Namespace) -> int:
     from actionstream.cli.progress import ProgressLine
     from actionstream.verify import verify_clip
     from actionstream.video import probe
@@ -45,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
 
         found = verify_clip(args.clip, model, other=other, skipped=skipped, progress=show)
     _print(found, model)
-    return 0 if found.ok else 1
+    return DONE if found.ok else SOME_FAILED
 
 
 def _other(args: argparse.Namespace) -> tuple[Recognizer | None, str | None]:

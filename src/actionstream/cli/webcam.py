@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from actionstream.cli import DONE, INTERRUPTED, SOME_FAILED
 from actionstream.cli.options import add_model_options, load_model
 
 DEFAULT_PORT = 8600
-_DONE, _FAILED, _INTERRUPTED = 0, 1, 130
 
 
 def add_parser(subparsers: Any) -> None:
@@ -22,6 +22,7 @@ def add_parser(subparsers: Any) -> None:
         description="Name the action in front of a camera or in a network stream, as it happens. "
         "Shows the picture on a page of this machine, or text in the terminal. Ctrl-C ends it "
         "and prints what was seen.",
+        allow_abbrev=False,
     )
     parser.add_argument(
         "source",
@@ -96,13 +97,13 @@ def run(args: argparse.Namespace) -> int:
     parse_address(args.source)  # a slip is told before the model is loaded
     command = None if args.on_action is None else parse_command(args.on_action)
     watch = CameraWatch(args, command)
-    code = _DONE
+    code = DONE
     try:
         watch.run(load_model(args))
     except KeyboardInterrupt:
-        code = _INTERRUPTED
+        code = INTERRUPTED
     except VideoError as error:
         print(f"actionstream: {error}", file=sys.stderr)
-        code = _FAILED
+        code = SOME_FAILED
     watch.summarise()
     return code
