@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from clips import make_clip, make_sound
@@ -351,6 +352,13 @@ def test_load_names_what_is_wrong(model_folder: Path, tmp_path: Path) -> None:
         actionstream.load(model_folder, device="tpu")
     with pytest.raises(EngineError, match="threads must be at least 1"):
         actionstream.load(model_folder, threads=0)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_one_setting_gives_the_threads(model_folder: Path, threads: int) -> None:
+    found = actionstream.load(model_folder, threads=threads)
+    assert cv2.getNumThreads() == threads
+    assert f"{threads} threads" in found.engine.describe()
 
 
 def test_a_model_tells_what_it_is(model: Recognizer) -> None:

@@ -96,6 +96,11 @@ def preprocess(pixels: Pixels, geometry: Geometry, window: Window = CENTRE) -> P
     return np.ascontiguousarray(resized, dtype=np.uint8)
 
 
+def use_threads(count: int) -> None:
+    """Let OpenCV use that many threads, in the whole process: it has one setting."""
+    cv2.setNumThreads(count)
+
+
 def fingerprint(geometry: Geometry, spacing_seconds: float) -> str:
     """Hash of all that decides which pixels the encoder sees: 16 hex digits."""
     facts = {

@@ -14,9 +14,10 @@ import numpy as np
 from actionstream.bundle import Bundle, open_bundle, resolve
 from actionstream.card import Card
 from actionstream.engines import Engine, open_engine
+from actionstream.engines.checks import default_threads
 from actionstream.errors import NoFramesError, VideoError
 from actionstream.frames import Answer, Failure, Pixels, Reading, Timing, VideoFacts
-from actionstream.preprocess import preprocess
+from actionstream.preprocess import preprocess, use_threads
 from actionstream.sampling import Clock, fill, judge, see
 from actionstream.stream import (
     Stream,
@@ -51,7 +52,8 @@ def load(
     Args:
         model: None for the default, else the name of a shipped variant, else a folder.
         engine: "onnx" (ONNX Runtime) or "torch" (PyTorch, needs the extra `train`).
-        threads: threads for the encoder and for decoding; None for the machine's cores.
+        threads: threads for the encoder, for decoding and (in the whole process) for OpenCV;
+            None for the machine's cores.
         device: "cpu" or "cuda"; None for "cpu".
 
     Raises:
@@ -60,7 +62,9 @@ def load(
         MissingExtraError: the engine's packages are not installed.
     """
     bundle = open_bundle(resolve(model))
-    return Recognizer(bundle, open_engine(bundle, engine, threads=threads, device=device), threads)
+    opened = open_engine(bundle, engine, threads=threads, device=device)
+    use_threads(threads or default_threads())
+    return Recognizer(bundle, opened, threads)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +95,11 @@ class Recognizer:
         return {"name": self.card.name, "fingerprint": self.fingerprint}
 
     def live(self, *, keep_readings: bool = True) -> Stream:
-        """A new stream. `keep_readings=False` bounds the memory of a stream that never ends."""
+        """A new stream.
+
+        With `keep_readings=False`, for streams that never end, the answer of `finish` has no
+        readings; all that grows then is the list of segments, by one when the label changes.
+        """
         return Stream(self.engine, self.card, self.identity, keep_readings=keep_readings)
 
     def recognize(
