@@ -330,6 +330,8 @@ def test_reset_forgets_everything() -> None:
         (plain(RED), float("nan")),
         (plain(RED), float("inf")),
         (plain(RED), "soon"),
+        (plain(RED), "1.0"),
+        (plain(RED), 10**400),
         (plain(RED), None),
     ],
 )
@@ -385,6 +387,20 @@ def test_segments_tile_the_stream_and_count_from_its_first_frame() -> None:
     assert segments[0].end_seconds == segments[1].start_seconds
     assert 3.0 < segments[1].start_seconds < 5.5
     assert segments[-1].end_seconds == pytest.approx(8.0)
+
+
+@pytest.mark.parametrize(
+    ("starts", "duration"),
+    [((0.0, 100.0), 101.0), ((0.0, 0.52), 1.52), ((50.0, 0.0), 1.0)],
+    ids=["a long gap", "a short gap", "back to the start"],
+)
+def test_the_duration_is_the_end_of_the_latest_frame(
+    starts: tuple[float, float], duration: float
+) -> None:
+    """As in a file: one period after the latest time, whatever gaps the frames have."""
+    live = tiny_model().live()
+    push_all(live, [(start + i / 25, plain(BLUE)) for start in starts for i in range(25)])
+    assert live.finish().segments[-1].end_seconds == pytest.approx(duration)
 
 
 def test_a_stream_that_keeps_no_readings_gives_the_same_answer() -> None:

@@ -43,8 +43,10 @@ def check_pixels(pixels: object) -> Pixels:
 def check_time(time_seconds: object) -> float:
     """Return the time as a float; FrameError if it is not a finite number."""
     try:
+        if isinstance(time_seconds, str | bytes):
+            raise TypeError
         value = float(time_seconds)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise FrameError(f"a frame's time is a number of seconds, got {time_seconds!r}") from None
     if not math.isfinite(value):
         raise FrameError(f"a frame's time is a finite number of seconds, got {time_seconds!r}")

@@ -183,8 +183,7 @@ class Stream:
     def _begin(self) -> None:
         self._tally = Tally(self._card, self._keep)
         self._zero: float | None = None
-        self._newest = 0.0
-        self._frames_seen = 0
+        self._newest = self._latest = self._frame_seconds = 0.0
 
     def push(self, rgb: NDArray[np.uint8], time_seconds: float) -> Reading | None:
         """Show one frame to the stream.
@@ -213,13 +212,19 @@ class Stream:
             reading = None
         self.state = state
         if moment != "repeated":
-            self._zero = moment_seconds if self._zero is None else self._zero
-            self._newest = moment_seconds
-            self._frames_seen += 1
+            self._count(moment_seconds, afresh=moment == "afresh")
         if reading is None or self._zero is None:
             return None
         self._tally.add(reading, self._zero)
         return replace(reading, age_seconds=time.monotonic() - arrival)
+
+    def _count(self, time_seconds: float, *, afresh: bool) -> None:
+        """Keep what the answer's duration is made of, as a file's reader does."""
+        if self._zero is None:
+            self._zero = self._latest = time_seconds
+        elif not afresh:
+            self._frame_seconds = time_seconds - self._newest
+        self._newest, self._latest = time_seconds, max(self._latest, time_seconds)
 
     def _read(self, state: StreamState, time_seconds: float) -> tuple[StreamState, Reading]:
         logits, known = self._engine.read(window(state)[None])
@@ -248,6 +253,5 @@ class Stream:
             last = self.state.clock.last_look_seconds
             _, reading = self._read(self.state, self._newest if last is None else last)
             tally.add(reading, self._zero)
-        span = self._newest - self._zero
-        frame_seconds = span / (self._frames_seen - 1) if self._frames_seen > 1 else 0.0
-        return tally.answer("stream", span + frame_seconds, model=self._model)
+        duration = self._latest - self._zero + self._frame_seconds
+        return tally.answer("stream", duration, model=self._model)
