@@ -77,7 +77,12 @@ def test_csv_files_and_folders_may_differ(kaggle: Path, small_lists: Path) -> No
     published = read_published(kaggle)
     assert published.rows_without_file == ("val: v_archery_g09_c01",)
     assert published.files_without_row == ("train: v_archery_g20_c01",)
-    assert len(load_kaggle(kaggle, lists=small_lists).train) == 2
+    split = load_kaggle(kaggle, lists=small_lists)
+    assert len(split.train) == 2
+    assert split.notes[:2] == (
+        "clips named by a CSV but not in its folder: 1 (such as val: v_archery_g09_c01)",
+        "clips in a folder but not named by its CSV: 1 (such as train: v_archery_g20_c01)",
+    )
 
 
 def test_bad_csv_files_are_named(kaggle: Path, tmp_path: Path) -> None:

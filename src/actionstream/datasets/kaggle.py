@@ -97,8 +97,14 @@ def load_kaggle(
 
 
 def describe(published: PublishedFolders) -> tuple[str, ...]:
-    """Sentences on duplicates and leaks of the published folders; none if all is well."""
+    """Sentences on gaps, duplicates and leaks of the published folders; none if all is well."""
     notes = []
+    for words, clips in (
+        ("named by a CSV but not in its folder", published.rows_without_file),
+        ("in a folder but not named by its CSV", published.files_without_row),
+    ):
+        if clips:
+            notes.append(f"clips {words}: {len(clips)} (such as {clips[0]})")
     if published.duplicates:
         example = ", ".join(str(path) for path in next(iter(published.duplicates.values())))
         notes.append(
