@@ -77,9 +77,9 @@ def test_a_class_of_one_source_is_refused_before_the_work() -> None:
         replace(one, clip=replace(one.clip, group="match")) if one.target == 1 else one
         for one in SAMPLES
     ]
-    with pytest.raises(TrainingError, match="b: all of its clips come from one source"):
+    with pytest.raises(TrainingError, match="b: all of its training clips come from one"):
         cross_validate(samples, 3, RECIPE)
-    with pytest.raises(TrainingError, match="class 3 has no training clip"):
+    with pytest.raises(TrainingError, match="only 3 of 4 classes have a training clip"):
         cross_validate(SAMPLES, 4, RECIPE)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from actionstream.datasets.clips import Clip
 from actionstream.datasets.groups import carve_folds
 from actionstream.errors import TrainingError
 from actionstream.networks.heads import Head
@@ -62,17 +63,15 @@ def cross_validate(
 ) -> CrossValidation:
     """Train one head a fold on the other folds and let it read the fold's clips.
 
-    The folds are those of `carve_folds` with the same seed; clips with no known action are dealt
+    The folds are those of `deal_folds` with the same seed; clips with no known action are dealt
     by their own groups. Every head has its own checkpoint in `folder`, so a killed run goes on
     where it stopped.
 
     Raises:
-        TrainingError: a class is in one fold only, so that its clips would be read by a head that
-            never saw the class.
-        DatasetError: fewer groups than folds.
+        TrainingError, DatasetError: as `deal_folds`, or a checkpoint is of another run.
     """
-    folds = carve_folds([sample.clip for sample in samples], folds=recipe.folds, seed=seed)
-    _check_classes(samples, num_classes, folds)
+    clips = [sample.clip for sample in samples]
+    folds = deal_folds(clips, num_classes, folds=recipe.folds, seed=seed)
     outputs: dict[int, ClipOutput] = {}
     heads = []
     for number, held_out in enumerate(folds):
@@ -95,21 +94,29 @@ def cross_validate(
     return CrossValidation(tuple(outputs[index] for index in range(len(samples))), tuple(heads))
 
 
-def _check_classes(
-    samples: Sequence[Sample], num_classes: int, folds: Sequence[Sequence[int]]
-) -> None:
-    wanted = set(range(num_classes))
-    for held_out in folds:
+def deal_folds(
+    clips: Sequence[Clip], num_classes: int, *, folds: int, seed: int
+) -> tuple[tuple[int, ...], ...]:
+    """`carve_folds`, and every class is in two of the folds at least.
+
+    Raises:
+        TrainingError: a class has no clip, or is in one fold only: its clips would be read by a
+            head that never saw the class.
+        DatasetError: fewer groups than folds.
+    """
+    dealt = carve_folds(clips, folds=folds, seed=seed)
+    labels = {clip.label for clip in clips if clip.label is not None}
+    if len(labels) < num_classes:
+        raise TrainingError(f"only {len(labels)} of {num_classes} classes have a training clip")
+    for held_out in dealt:
         apart = set(held_out)
-        seen = {sample.target for index, sample in enumerate(samples) if index not in apart}
-        for target in sorted(wanted - seen):
-            labels = [str(s.clip.label) for s in samples if s.target == target]
+        seen = {clip.label for index, clip in enumerate(clips) if index not in apart}
+        for label in sorted(labels - seen):
             raise TrainingError(
-                f"{labels[0]}: all of its clips come from one source, or share one with others; "
-                "cross-validation needs clips of two sources for every class"
-                if labels
-                else f"class {target} has no training clip"
+                f"{label}: all of its training clips come from one source, or from sources that "
+                "it shares; cross-validation needs two sources for every class"
             )
+    return dealt
 
 
 def _epoch_report(report: Report | None, where: str) -> Callable[[int, int, float], None] | None:

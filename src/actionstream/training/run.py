@@ -27,7 +27,7 @@ from actionstream.preprocess import Geometry, preprocess
 from actionstream.sampling import WINDOW, SamplingRule
 from actionstream.training.calibrate import Calibration, calibrate
 from actionstream.training.card_fields import card_fields, validation_figures
-from actionstream.training.crossval import CrossValidation, cross_validate
+from actionstream.training.crossval import CrossValidation, cross_validate, deal_folds
 from actionstream.training.final import export_checkpoint, save_final
 from actionstream.training.loop import fit_head
 from actionstream.training.onnx_export import export_encoder
@@ -80,12 +80,15 @@ def prepare(
 
     Raises:
         LeakError: clips of one origin on two sides.
-        TrainingError: no clip could be read, the head has no such option, or the bundle to start
-            from has another encoder.
+        TrainingError: no clip could be read, a class of one source only, the head has no such
+            option, or the bundle to start from has another encoder.
+        DatasetError: fewer sources than folds.
     """
     if not split.leaking:
         check_leaks({**split.sides, "train": (*split.train, *others)})
-    build_head(recipe.head, 8, 2, **recipe.options)  # wrong options are told before the long work
+    clips = [*split.train, *others]
+    deal_folds(clips, len(split.labels), folds=recipe.folds, seed=settings.seed)
+    build_head(recipe.head, 8, 2, **recipe.options)  # both are told before the long work
     encoder = _build_encoder(recipe, settings)
     settings.folder.mkdir(parents=True, exist_ok=True)
     encoder_file = settings.folder / "encoder.onnx"
@@ -98,7 +101,6 @@ def prepare(
         geometry,
         sampling_rule(recipe),
     )
-    clips = [*split.train, *others]
     failed = store.fill(
         clips,
         range(recipe.views),

@@ -1,0 +1,240 @@
+"""A run from clips to a bundle, with ImageNet's Lite0 at its full 224 pixels."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import bundles
+import clips
+import moving
+import numpy as np
+import pytest
+import toy
+
+import actionstream
+from actionstream.bundle import Bundle, open_bundle
+from actionstream.datasets import Clip, Split, fingerprint, load_others
+from actionstream.engines.onnx import open_encoder
+from actionstream.engines.torch import build_networks
+from actionstream.errors import LeakError, TrainingError
+from actionstream.networks.encoders import build_encoder
+from actionstream.preprocess import Geometry
+from actionstream.training.calibrate import calibrate
+from actionstream.training.card_fields import card_fields
+from actionstream.training.crossval import cross_validate
+from actionstream.training.loop import fit_head
+from actionstream.training.recipe import find_recipe
+from actionstream.training.run import Settings, experiment, sampling_rule, train
+from actionstream.training.store import FeatureStore
+from actionstream.training.windows import load_samples
+
+pytestmark = pytest.mark.torch
+
+RECIPE = find_recipe(
+    "lite0",
+    {
+        "views": 1,
+        "spacing_seconds": 0.2,
+        "ready_after": 4,
+        "folds": 3,
+        "epochs": 12,
+        "batch_size": 4,
+        "learning_rate": 3e-3,
+        "average_decay": 0.9,
+        "options.hidden": 8,
+    },
+)
+
+
+def quiet(what: str, done: float, total: float) -> None:
+    """Reports to nobody."""
+
+
+@pytest.fixture(scope="module")
+def split(tmp_path_factory: pytest.TempPathFactory) -> Split:
+    """Nine clips of three colours to train on, a broken one, and three to test."""
+    made = moving.colour_split(tmp_path_factory.mktemp("colours"), groups=3)
+    path = made.train[0].path.with_name("v_Archery_g09_c01.mp4")
+    path.write_bytes(b"not a video")
+    broken = Clip(path, "Archery", "Archery/g09", path.stem)
+    listed = {**made.listed, "train": 10}
+    return replace(made, train=(*made.train, broken), listed=listed)
+
+
+@pytest.fixture(scope="module")
+def others(tmp_path_factory: pytest.TempPathFactory) -> tuple[Clip, ...]:
+    """Three clips of something else."""
+    folder = tmp_path_factory.mktemp("others")
+    for number in range(3):
+        shown = [clips.picture(3 * i + number) for i in range(20)]
+        clips.make_clip(folder / f"{number}.mp4", rate=12.5, frames=20, pictures=shown)
+    return load_others(folder)
+
+
+@dataclass
+class Run:
+    bundle: Bundle
+    folder: Path
+    reports: Sequence[str]
+
+
+@pytest.fixture(scope="module")
+def done(split: Split, others: tuple[Clip, ...], tmp_path_factory: pytest.TempPathFactory) -> Run:
+    place = tmp_path_factory.mktemp("run")
+    reports: list[str] = []
+    bundle = train(
+        split,
+        others,
+        RECIPE,
+        Settings(place / "out", place / "store", command="actionstream train"),
+        lambda what, *_: reports.append(what.split(",")[0]),
+    )
+    return Run(bundle, place / "out", reports)
+
+
+def test_the_bundle_recognises_what_it_was_trained_on(done: Run, split: Split) -> None:
+    assert open_bundle(done.folder / "bundle").fingerprint == done.bundle.fingerprint
+    model = actionstream.load(done.bundle.path, threads=1)
+    said = [model.recognize(clip.path).top(1)[0].label for clip in split.train[:-1]]
+    right = [label == clip.label for label, clip in zip(said, split.train, strict=False)]
+    assert sum(right) >= 8, said
+    assert model.recognize(split.train[0].path).known
+
+
+def test_the_card_counts_what_was_read(done: Run, split: Split, others: tuple[Clip, ...]) -> None:
+    card = done.bundle.card
+    assert card.labels == split.labels
+    assert (card.encoder.name, card.geometry.input_size) == ("efficientnet_lite0", 224)
+    training = card.training
+    assert (training.clips, training.no_action_clips, training.comparable) == (9, 3, True)
+    assert training.clips_per_label == dict.fromkeys(split.labels, 3)
+    assert training.lists == fingerprint([*split.train[:-1], *others])
+    assert training.recipe == json.loads(json.dumps(RECIPE.facts()))
+    assert training.command == "actionstream train"
+    (figure,) = card.measured.figures
+    assert (figure.evaluated, figure.listed) == (9, 10)
+    assert "3-fold cross-validation" in figure.how
+    assert figure.low <= figure.value <= figure.high
+
+
+def test_a_run_says_where_it_is_and_leaves_what_it_goes_on_from(done: Run) -> None:
+    stages = list(dict.fromkeys(done.reports))
+    folds = [f"fold {number} of 3" for number in (1, 2, 3)]
+    assert stages == ["encoding clips", *folds, "final head", "exporting"]
+    names = {str(path.relative_to(done.folder)) for path in done.folder.rglob("*.*")}
+    assert {"head.ckpt", "final.ckpt", "folds/fold0.ckpt", "folds/fold2.ckpt"} <= names
+    assert not [name for name in names if name.endswith(".tmp")]
+    (line,) = (done.folder / "records.jsonl").read_text().splitlines()
+    record = json.loads(line)
+    assert (record["kind"], record["bundle"]) == ("train", done.bundle.fingerprint)
+    assert record["cross_validation"]["clips"] == 9
+    assert record["cross_validation"]["others"] == 3
+
+
+def test_a_folder_that_holds_a_run_is_refused(done: Run, split: Split, tmp_path: Path) -> None:
+    before = sorted(done.folder.rglob("*"))
+    with pytest.raises(TrainingError, match="holds a run already; go on with --resume"):
+        train(split, (), RECIPE, Settings(done.folder, tmp_path / "store"), quiet)
+    assert sorted(done.folder.rglob("*")) == before
+
+
+@pytest.mark.parametrize("where", ["group", "others"])
+def test_a_leak_is_refused_before_anything_is_written(
+    split: Split, others: tuple[Clip, ...], tmp_path: Path, where: str
+) -> None:
+    """A test clip of a training group, and a test clip among the clips of other actions."""
+    leaking, more = split, others
+    if where == "group":
+        test = (replace(split.test[0], group=split.train[0].group), *split.test[1:])
+        leaking = replace(split, test=test)
+    else:
+        copy = tmp_path / "copy.mp4"
+        copy.write_bytes(split.test[0].path.read_bytes())
+        more = (*others, Clip(copy, None, "others/copy", "copy"))
+    settings = Settings(tmp_path / "out", tmp_path / "store")
+    with pytest.raises(LeakError, match="train and test share 1"):
+        train(leaking, more, RECIPE, settings, quiet)
+    assert not settings.folder.exists()
+    assert not settings.store.exists()
+
+
+def refused(
+    split: Split, tmp_path: Path, message: str, recipe: Any = RECIPE, **settings: Any
+) -> None:
+    """The run ends at once, before the long work."""
+    place = Settings(tmp_path / "out", tmp_path / "store", **settings)
+    with pytest.raises(TrainingError, match=message):
+        train(split, (), recipe, place, quiet)
+    assert not place.store.exists()
+
+
+def test_settings_that_cannot_work_are_told_at_once(split: Split, tmp_path: Path) -> None:
+    options = {"hiden": 8}
+    refused(split, tmp_path, "hiden", replace(RECIPE, options=options))
+    small = bundles.small_bundle(tmp_path / "small")
+    message = "its encoder is efficientnet_lite0, the recipe's efficientnet_lite2"
+    refused(split, tmp_path, message, replace(RECIPE, encoder="efficientnet_lite2"), init=small)
+
+
+def test_no_readable_clip_is_an_error(split: Split, tmp_path: Path) -> None:
+    bad = []
+    for number, one in enumerate(split.train[:9]):
+        path = tmp_path / f"{number}.mp4"
+        path.write_bytes(b"no video" * (number + 1))
+        bad.append(replace(one, path=path))
+    nothing = replace(split, train=tuple(bad))
+    small = bundles.small_bundle(tmp_path / "small")
+    settings = Settings(tmp_path / "out", tmp_path / "store", init=small)
+    with pytest.raises(TrainingError, match="no training clip could be read"):
+        experiment(nothing, (), RECIPE, settings, quiet)
+
+
+def test_a_leaking_split_says_so_on_its_card() -> None:
+    samples = toy.clusters(4)
+    recipe = replace(toy.RECIPE, epochs=1)
+    validation = cross_validate(samples, 3, recipe)
+    listed = tuple(sample.clip for sample in samples)
+    split = Split(
+        "random split, seed 0 (not comparable)",
+        toy.LABELS,
+        listed,
+        (),
+        (),
+        {"train": 12},
+        leaking=True,
+        absent_labels=("d",),
+        notes=("groups are guessed",),
+    )
+    found = calibrate(validation, 3, recipe.ready_after)
+    fields = card_fields(split, samples, recipe, found, validation, name="n", command="c")
+    assert fields["training"]["comparable"] is False
+    limits = " ".join(fields["limits"])
+    assert "NOT COMPARABLE" in limits
+    assert "1 labels of the data set's lists were not at hand" in limits
+    assert "Trained without examples of other actions" in limits
+    assert "groups are guessed" in limits
+
+
+def test_the_final_head_is_trained_on_all_clips(
+    done: Run, split: Split, others: tuple[Clip, ...]
+) -> None:
+    """The bundle's head is `fit_head` on the whole list, not one of the folds'."""
+    encoder, served = build_networks(done.bundle)
+    original = build_encoder("efficientnet_lite0").state_dict()
+    assert all(value.equal(original[key]) for key, value in encoder.state_dict().items())
+    file = done.folder / "encoder.onnx"
+    store = FeatureStore(
+        done.folder.parent / "store",
+        open_encoder(file, threads=1),
+        file,
+        Geometry(224),
+        sampling_rule(RECIPE),
+    )
+    samples = load_samples(store, [*split.train[:-1], *others], split.labels, RECIPE.views)
+    again = fit_head(samples, 3, RECIPE).state_dict()
+    for key, value in served.head.state_dict().items():
+        np.testing.assert_array_equal(value.numpy(), again[key].numpy(), err_msg=key)
