@@ -26,6 +26,7 @@ from actionstream.preprocess import Geometry
 from actionstream.training.calibrate import calibrate
 from actionstream.training.card_fields import card_fields
 from actionstream.training.crossval import cross_validate
+from actionstream.training.encoder_file import encoder_file
 from actionstream.training.loop import fit_head
 from actionstream.training.recipe import find_recipe
 from actionstream.training.run import Settings, experiment, sampling_rule, train
@@ -180,15 +181,14 @@ def test_settings_that_cannot_work_are_told_at_once(split: Split, tmp_path: Path
     refused(split, tmp_path, message, replace(RECIPE, encoder="efficientnet_lite2"), init=small)
 
 
-def test_no_readable_clip_is_an_error(split: Split, tmp_path: Path) -> None:
+def test_no_readable_clip_is_an_error(done: Run, split: Split, tmp_path: Path) -> None:
     bad = []
     for number, one in enumerate(split.train[:9]):
         path = tmp_path / f"{number}.mp4"
         path.write_bytes(b"no video" * (number + 1))
         bad.append(replace(one, path=path))
     nothing = replace(split, train=tuple(bad))
-    small = bundles.small_bundle(tmp_path / "small")
-    settings = Settings(tmp_path / "out", tmp_path / "store", init=small)
+    settings = Settings(tmp_path / "out", done.folder.parent / "store")
     with pytest.raises(TrainingError, match="no training clip could be read"):
         experiment(nothing, (), RECIPE, settings, quiet)
 
@@ -226,9 +226,11 @@ def test_the_final_head_is_trained_on_all_clips(
     encoder, served = build_networks(done.bundle)
     original = build_encoder("efficientnet_lite0").state_dict()
     assert all(value.equal(original[key]) for key, value in encoder.state_dict().items())
-    file = done.folder / "encoder.onnx"
+    root = done.folder.parent / "store"
+    file = encoder_file(encoder, root)
+    assert [one.name for one in (root / "encoders").iterdir()] == [file.name]  # not made again
     store = FeatureStore(
-        done.folder.parent / "store",
+        root,
         open_encoder(file, threads=1),
         file,
         Geometry(224),

@@ -6,6 +6,7 @@ import argparse
 import json
 import shlex
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -110,11 +111,8 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train; prints the bundle's folder."""
-    try:
-        import timm  # noqa: F401  # the whole extra is there or none of it
-        import torch  # noqa: F401
-    except ImportError:
-        raise MissingExtraError("training", "train") from None
+    if find_spec("torch") is None or find_spec("timm") is None:
+        raise MissingExtraError("training", "train")
     return _classic(args) if args.recipe == CLASSIC else _train(args)
 
 

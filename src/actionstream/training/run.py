@@ -5,7 +5,6 @@ It reads from top to bottom, and every step leaves something that a killed run g
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -28,9 +27,9 @@ from actionstream.sampling import WINDOW, SamplingRule
 from actionstream.training.calibrate import Calibration, calibrate
 from actionstream.training.card_fields import card_fields, validation_figures
 from actionstream.training.crossval import CrossValidation, cross_validate, deal_folds
+from actionstream.training.encoder_file import encoder_file
 from actionstream.training.final import export_checkpoint, save_final
 from actionstream.training.loop import fit_head
-from actionstream.training.onnx_export import export_encoder
 from actionstream.training.recipe import Recipe
 from actionstream.training.records import append_record
 from actionstream.training.store import FeatureStore
@@ -91,13 +90,12 @@ def prepare(
     build_head(recipe.head, 8, 2, **recipe.options)  # both are told before the long work
     encoder = _build_encoder(recipe, settings)
     settings.folder.mkdir(parents=True, exist_ok=True)
-    encoder_file = settings.folder / "encoder.onnx"
-    _write_encoder(encoder, encoder_file)
+    opened_file = encoder_file(encoder, settings.store)
     geometry = Geometry(encoder.input_size, recipe.window_fraction)
     store = FeatureStore(
         settings.store,
-        open_encoder(encoder_file, threads=1),
-        encoder_file,
+        open_encoder(opened_file, threads=1),
+        opened_file,
         geometry,
         sampling_rule(recipe),
     )
@@ -125,13 +123,6 @@ def _build_encoder(recipe: Recipe, settings: Settings) -> Encoder:
             )
         return encoder
     return build_encoder(recipe.encoder, pretrained=settings.weights or True).eval()
-
-
-def _write_encoder(encoder: Encoder, path: Path) -> None:
-    """Moved into place: another run in the same folder may be reading it."""
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")
-    export_encoder(encoder, temporary)
-    temporary.replace(path)
 
 
 def sampling_rule(recipe: Recipe) -> SamplingRule:
