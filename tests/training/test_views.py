@@ -37,7 +37,8 @@ def test_the_window_and_the_flip_reach_the_pixels() -> None:
     straight = preprocess(frame, Geometry(20), CENTRE)
     mirrored = preprocess(frame, Geometry(20), type(flipped)(flip=True))
     assert (mirrored == straight[:, ::-1]).all()
-    assert straight[0, -1, 0] == 200 and straight[0, 0, 0] == 0
+    assert straight[0, -1, 0] == 200
+    assert straight[0, 0, 0] == 0
 
 
 def test_painting_by_hand() -> None:

@@ -42,7 +42,8 @@ def test_a_short_ring_has_its_oldest_look_in_front() -> None:
 
 def test_serving_reads_after_every_look_from_ready_after_on() -> None:
     windows = served_windows(sample([1] * 10), ready_after=6)
-    assert windows.shape == (5, WINDOW, 3) and windows.dtype == np.float32
+    assert windows.shape == (5, WINDOW, 3)
+    assert windows.dtype == np.float32
     assert windows[:, -1, 0].tolist() == [5, 6, 7, 8, 9]
 
 

@@ -21,8 +21,9 @@ from actionstream.training.windows import Sample, served_windows
 
 Floats = NDArray[np.float32]
 
-KEPT_KNOWN = 0.97
-"""Share of the clips of known actions that the thresholds let pass as known."""
+KEPT_CORRECT = 0.97
+"""Share of the right out-of-fold answers that the thresholds let pass. Wrong ones do not count:
+"no known action" is better than a wrong guess."""
 
 PROJECTION_SIZE = 26
 WITHIN_SHRINKAGE = 0.3
@@ -98,16 +99,26 @@ def calibrate(validation: CrossValidation, num_classes: int, ready_after: int) -
     file_temperature = fit_temperature(logs[is_known], targets)
     known, readings = _fit_known(validation, num_classes, ready_after, temperature)
     clip_scores = np.array([float(scores.mean()) for scores in readings])
-    kept_readings = np.concatenate([s for s, one in zip(readings, is_known, strict=True) if one])
+    correct = np.zeros(len(outputs), dtype=bool)
+    correct[is_known] = means[is_known].argmax(axis=1) == targets
+    correct_readings = [
+        scores[output.logits.argmax(axis=1) == output.sample.target]
+        for output, scores in zip(outputs, readings, strict=True)
+    ]
     return Calibration(
         temperature,
         file_temperature,
-        threshold=float(np.quantile(kept_readings, 1.0 - KEPT_KNOWN)),
-        known_threshold=float(np.quantile(clip_scores[is_known], 1.0 - KEPT_KNOWN)),
+        threshold=keeping(np.concatenate(correct_readings)),
+        known_threshold=keeping(clip_scores[correct]),
         known=known,
         clip_scores=clip_scores,
         probabilities=decide.calibrate(logs, file_temperature),
     )
+
+
+def keeping(scores: NDArray[np.float64]) -> float:
+    """The threshold that lets `KEPT_CORRECT` of these scores pass; 0 if there are none."""
+    return float(np.quantile(scores, 1.0 - KEPT_CORRECT)) if len(scores) else 0.0
 
 
 def _reading_temperature(outputs: Sequence[ClipOutput]) -> float:

@@ -15,7 +15,7 @@ from actionstream.datasets.clips import Clip
 from actionstream.errors import VideoError
 from actionstream.networks.encoders import Encoder
 from actionstream.networks.heads import Head
-from actionstream.training.calibrate import KEPT_KNOWN, fit_temperature
+from actionstream.training.calibrate import fit_temperature, keeping
 from actionstream.training.clip_frames import read_pictures
 from actionstream.training.crossval import Report, read_clip
 from actionstream.training.frame_recipe import FrameRecipe
@@ -80,7 +80,7 @@ def _encode(encoder: Encoder, clip: Clip, recipe: FrameRecipe) -> Sample:
 
 
 def fit(outputs: Sequence[Output], labels: Sequence[str], *, thresholds: bool) -> FrameCalibration:
-    """Temperatures on clips with a label; thresholds that let most of them pass as known, or 0.
+    """Temperatures on clips with a label; thresholds that let most right answers pass, or 0.
 
     Every clip counts the same, however many readings it has.
     """
@@ -97,12 +97,16 @@ def fit(outputs: Sequence[Output], labels: Sequence[str], *, thresholds: bool) -
     file_temperature = _temperature(np.log(np.maximum(means, 1e-12)), targets, ones)
     if not thresholds:
         return FrameCalibration(temperature, file_temperature, 0.0, 0.0)
+    right = [one.argmax(axis=1) == target for one, target in zip(readings, targets, strict=True)]
     scores = [one.max(axis=1) for one in readings]
+    correct = means.argmax(axis=1) == targets
     return FrameCalibration(
         temperature,
         file_temperature,
-        threshold=float(np.quantile(np.concatenate(scores), 1.0 - KEPT_KNOWN)),
-        known_threshold=float(np.quantile([one.mean() for one in scores], 1.0 - KEPT_KNOWN)),
+        threshold=keeping(
+            np.concatenate([one[hits] for one, hits in zip(scores, right, strict=True)])
+        ),
+        known_threshold=keeping(np.array([one.mean() for one in scores])[correct]),
     )
 
 
