@@ -432,3 +432,9 @@ def test_only_frames_that_are_due_are_converted(
     assert converted == [reading.time_seconds for reading in answer.readings]
     with VideoReader(clip) as reader:
         assert len(list(reader)) == 100
+
+
+def test_one_path_counts_as_a_list_of_one(model: Recognizer, tmp_path: Path) -> None:
+    """And not as a list of its letters."""
+    path = str(tmp_path / "absent.mp4")
+    assert [answer.source for answer in model.recognize_many(path)] == [path]

@@ -120,16 +120,17 @@ class Recognizer:
 
     def recognize_many(
         self,
-        paths: Iterable[str | Path],
+        paths: str | Path | Iterable[str | Path],
         *,
         progress: bool | Callable[[int, int | None, str], None] = False,
     ) -> Iterator[Answer]:
         """Answers for many files, in their order, each as soon as it is there.
 
+        A single path counts as a list of one.
         A bad file yields an Answer with `error` set and the others go on. `progress=True` draws
         a bar on stderr; a function is called with (done, in all if known, source).
         """
-        listed = list(paths)
+        listed = [paths] if isinstance(paths, (str, Path)) else list(paths)
         report = _Bar(len(listed)) if progress is True else progress or None
         try:
             for done, path in enumerate(listed):

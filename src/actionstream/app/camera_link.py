@@ -84,6 +84,9 @@ class CameraLink:
                     self._session, self._state = self._open(), "running"
                 except BusyError:
                     self._state = "busy"
+                except (ActionstreamError, KeyError):  # the owner's bundle broke or went away
+                    _log.exception("a live stream could not begin")
+                    self._state = "failed"
             return self._session
 
     @property

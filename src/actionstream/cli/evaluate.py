@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,6 +58,7 @@ def run(args: argparse.Namespace) -> int:
     split = load_split(args)
     clips = _clips(split, args.side)
     model = load(args.bundle, threads=args.threads)
+    _warn(model.card.training.split, split, refuse=args.write_card)
     with ProgressLine(1.0) as line:
         found = evaluate(
             model,
@@ -73,6 +75,19 @@ def run(args: argparse.Namespace) -> int:
 
         write_figures(open_bundle(resolve(args.bundle)), found, split.name)
     return 1 if found.failed else 0
+
+
+def _warn(trained_on: str, split: Split, *, refuse: bool) -> None:
+    """Say it when a figure would not be what it looks like; on a card it may not stand at all."""
+    if trained_on == split.name and not split.leaking:
+        return
+    message = (
+        f"the model was trained on {trained_on!r} and this is {split.name!r}: the clips may be "
+        "ones that it has seen, so the figures are not comparable"
+    )
+    if refuse:
+        raise DatasetError(message)
+    print(f"actionstream: {message}", file=sys.stderr)
 
 
 def _clips(split: Split, side: str) -> tuple[Clip, ...]:

@@ -59,7 +59,6 @@ def cross_validate(
     seed: int = 0,
     folder: Path | None = None,
     report: Report | None = None,
-    start: Head | None = None,
 ) -> CrossValidation:
     """Train one head a fold on the other folds and let it read the fold's clips.
 
@@ -85,7 +84,6 @@ def cross_validate(
             seed=seed,
             checkpoint=checkpoint,
             on_epoch=_epoch_report(report, f"fold {number + 1} of {len(folds)}"),
-            start=start,
         )
         heads.append(FoldHead(number, head, seen))
         for index in held_out:

@@ -215,7 +215,6 @@ def _cross_validate(
         seed=settings.seed,
         folder=settings.folder / "folds" if keep else None,
         report=report,
-        start=_head_of(settings.init),
     )
 
 
