@@ -17,6 +17,7 @@ from torch.nn import functional
 from actionstream import decide
 from actionstream.networks.known import STATISTICS, KnownScore
 from actionstream.training.crossval import ClipOutput, CrossValidation
+from actionstream.training.threads import one_thread
 from actionstream.training.windows import Sample, served_windows
 
 Floats = NDArray[np.float32]
@@ -87,6 +88,7 @@ class Calibration:
     probabilities: Floats
 
 
+@one_thread()
 def calibrate(validation: CrossValidation, num_classes: int, ready_after: int) -> Calibration:
     """Fit everything on the out-of-fold outputs, in the order in which serving applies it."""
     outputs = validation.outputs

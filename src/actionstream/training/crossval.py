@@ -16,6 +16,7 @@ from actionstream.errors import TrainingError
 from actionstream.networks.heads import Head
 from actionstream.training.loop import fit_head
 from actionstream.training.recipe import Recipe
+from actionstream.training.threads import one_thread
 from actionstream.training.windows import Sample, served_windows
 
 Report = Callable[[str, float, float], None]
@@ -123,6 +124,7 @@ def _epoch_report(report: Report | None, where: str) -> Callable[[int, int, floa
     return lambda epoch, epochs, loss: report(f"{where}, loss {loss:.3f}", epoch, epochs)
 
 
+@one_thread()
 @torch.inference_mode()
 def read_clip(head: Head, sample: Sample, ready_after: int) -> NDArray[np.float32]:
     """The head's logits at every reading that serving makes of the clip, float32 [R, K]."""

@@ -20,6 +20,7 @@ from torch.nn import functional
 from actionstream.networks.heads import Head, build_head
 from actionstream.training.checkpoint import load_checkpoint, save_checkpoint
 from actionstream.training.recipe import Recipe
+from actionstream.training.threads import one_thread
 from actionstream.training.windows import Sample, random_windows
 
 _log = logging.getLogger(__name__)
@@ -57,6 +58,7 @@ class _Run:
         self.epoch = state["epoch"]
 
 
+@one_thread()
 def fit_head(
     samples: Sequence[Sample],
     num_classes: int,
