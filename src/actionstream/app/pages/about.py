@@ -13,6 +13,9 @@ from actionstream.card import Card, FigureCard
 from actionstream.draw import spoken
 
 
+FIGURES_IN_A_ROW = 3
+
+
 def draw() -> None:
     """Draw the page."""
     heading("About the model", "All of this stands in the model's own card.")
@@ -47,10 +50,12 @@ def _accuracy(card: Card) -> None:
     if not card.measured.figures:
         st.write("Not measured.")
         return
-    columns = st.columns(min(len(card.measured.figures), 4))
-    for index, figure in enumerate(card.measured.figures):
-        with columns[index % len(columns)].container(border=True, height="stretch"):
-            _figure(figure)
+    figures = card.measured.figures
+    for first in range(0, len(figures), FIGURES_IN_A_ROW):  # rows: a phone stacks them in order
+        columns = st.columns(FIGURES_IN_A_ROW)
+        for column, figure in zip(columns, figures[first:], strict=False):
+            with column.container(border=True, height="stretch"):
+                _figure(figure)
     if not card.training.comparable:
         st.warning("These figures come from a split that leaks: they compare with nothing.")
 
