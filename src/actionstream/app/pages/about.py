@@ -12,7 +12,6 @@ from actionstream.app.widgets import heading
 from actionstream.card import Card, FigureCard
 from actionstream.draw import spoken
 
-
 FIGURES_IN_A_ROW = 3
 
 
