@@ -43,18 +43,29 @@ class Side:
 
 
 def alternate(
-    sides: Mapping[str, Callable[[], object]], *, rounds: int, warm_up: int = 3
+    sides: Mapping[str, Callable[[], object]],
+    *,
+    rounds: int,
+    warm_up: int = 3,
+    steps: Mapping[str, int] | None = None,
 ) -> dict[str, Side]:
-    """Run each side once a round, all in one process: what disturbs one disturbs all."""
+    """Run each side a round, all in one process: what disturbs one disturbs all.
+
+    A side runs `steps` times in a row (once unless said otherwise) and its mean is one figure:
+    for work that a user does without a break, so that no side is timed with caches that the
+    others have just filled.
+    """
     for _ in range(warm_up):
         for run in sides.values():
             run()
     taken: dict[str, list[float]] = {name: [] for name in sides}
     for _ in range(rounds):
         for name, run in sides.items():
+            count = (steps or {}).get(name, 1)
             began = time.perf_counter()
-            run()
-            taken[name].append(time.perf_counter() - began)
+            for _ in range(count):
+                run()
+            taken[name].append((time.perf_counter() - began) / count)
     return {name: Side(name, tuple(seconds)) for name, seconds in taken.items()}
 
 

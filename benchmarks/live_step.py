@@ -90,6 +90,10 @@ def measure_overhead(model: Recognizer, rounds: int) -> list[bool]:
     return reached
 
 
+BLOCKS = {"live step": 60, "classic way": 6, "r2plus1d_18": 1}
+"""Steps in a row: about 0.4 s a side. A stream answers step after step."""
+
+
 def measure_answers(model: Recognizer, rounds: int) -> list[bool]:
     size = (320, 240)
     sides = {
@@ -97,7 +101,7 @@ def measure_answers(model: Recognizer, rounds: int) -> list[bool]:
         "classic way": classic_way(size),
         "r2plus1d_18": video_network(),
     }
-    measured = alternate(sides, rounds=rounds, warm_up=2)
+    measured = alternate(sides, rounds=rounds, warm_up=2, steps=BLOCKS)
     for side in measured.values():
         print(f"  {side}; {1 / side.median:.1f} answers a second")
     step = measured["live step"].median
