@@ -101,3 +101,15 @@ def test_bad_lists_are_named(tmp_path: Path, rows: str, problem: str) -> None:
 def test_no_lists(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="holds no CSV file"):
         load_csv(tmp_path)
+
+
+def test_file_and_source_are_other_names_of_path_and_group(tmp_path: Path) -> None:
+    root = plant(tmp_path, ["a.mp4", "b.mp4", "c.mp4"])
+    rows = "file,label,source\na.mp4,run,phone\nb.mp4,run,phone\nc.mp4,run,gym\n"
+    (root / "labels.csv").write_text(rows)
+    split = load_csv(root)
+    assert {(clip.path.name, clip.group) for clip in split.clips} == {
+        ("a.mp4", "phone"),
+        ("b.mp4", "phone"),
+        ("c.mp4", "gym"),
+    }

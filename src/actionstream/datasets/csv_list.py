@@ -1,7 +1,7 @@
 """Clips named by CSV files: one's own lists, or those of Kinetics.
 
-One file is either a row with `path` (relative to the folder of the CSV file, or absolute), or a row
-with `youtube_id`, `time_start`, `time_end` in seconds, for the file `<id>_<start>_<end>.mp4` with
+One file is either a row with `path` or `file` (relative to the folder of the CSV file, or
+absolute), or a row with `youtube_id`, `time_start`, `time_end` in seconds, for the file `<id>_<start>_<end>.mp4` with
 six digits each, as the Kinetics downloaders name it, in any folder below the root.
 """
 
@@ -50,8 +50,8 @@ def load_csv(
 
     `lists` is a CSV file or a folder of them; without it, `root` is. Columns: `label`; `path` or
     `youtube_id`, `time_start`, `time_end`; optionally `split` (train, val or test; else the name
-    of the file says it: train.csv, val.csv, test.csv) and `group` (clips of one source; else the
-    youtube_id, else each clip alone, and the notes say so). If nothing names a side, a fifth of
+    of the file says it: train.csv, val.csv, test.csv) and `group` or `source` (clips of one
+    origin; else the youtube_id, else each clip alone, and the notes say so). If nothing names a side, a fifth of
     every label is held out for the test, whole groups, drawn with `seed`. The labels are in the
     order of their names.
 
@@ -88,7 +88,7 @@ def _read_rows(path: Path) -> list[_Row]:
 
 
 def _row(path: Path, number: int, cells: dict[str, str]) -> _Row:
-    label, file = cells["label"], cells.get("path", "")
+    label, file = cells["label"], cells.get("path") or cells.get("file", "")
     if not label:
         raise line_error(path, number, "the label is empty")
     if file:
@@ -101,7 +101,7 @@ def _row(path: Path, number: int, cells: dict[str, str]) -> _Row:
     side = SIDE_NAMES.get(name.casefold())
     if cells.get("split") and side is None:
         raise line_error(path, number, f"split is train, val or test, got {name!r}")
-    clip = ListedClip(stem, label, cells.get("group") or group)
+    clip = ListedClip(stem, label, cells.get("group") or cells.get("source") or group)
     return _Row(clip, side, path.parent / file if file else None)
 
 
