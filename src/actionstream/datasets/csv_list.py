@@ -1,8 +1,9 @@
 """Clips named by CSV files: one's own lists, or those of Kinetics.
 
 One file is either a row with `path` or `file` (relative to the folder of the CSV file, or
-absolute), or a row with `youtube_id`, `time_start`, `time_end` in seconds, for the file `<id>_<start>_<end>.mp4` with
-six digits each, as the Kinetics downloaders name it, in any folder below the root.
+absolute), or a row with `youtube_id`, `time_start`, `time_end` in seconds, for the file
+`<id>_<start>_<end>.mp4` with six digits each, as the Kinetics downloaders name it, in any folder
+below the root.
 """
 
 from __future__ import annotations
@@ -51,9 +52,9 @@ def load_csv(
     `lists` is a CSV file or a folder of them; without it, `root` is. Columns: `label`; `path` or
     `youtube_id`, `time_start`, `time_end`; optionally `split` (train, val or test; else the name
     of the file says it: train.csv, val.csv, test.csv) and `group` or `source` (clips of one
-    origin; else the youtube_id, else each clip alone, and the notes say so). If nothing names a side, a fifth of
-    every label is held out for the test, whole groups, drawn with `seed`. The labels are in the
-    order of their names.
+    origin; else the youtube_id, else each clip alone, and the notes say so). If nothing names a
+    side, a fifth of every label is held out for the test, whole groups, drawn with `seed`. The
+    labels are in the order of their names.
 
     Raises:
         DatasetError: no CSV file, a bad row (naming file and line), a clip listed twice, no clips.
