@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from browsing import App, serving
@@ -14,6 +16,23 @@ pytestmark = [pytest.mark.e2e, pytest.mark.clips, pytest.mark.timeout(400)]
 Film = Callable[[str], tuple[str, ...]]
 Visit = Callable[..., BrowserContext]
 LABEL_MS = 90_000
+
+# What a browser does while another program holds the camera. Chromium's fake camera cannot be held,
+# so this one line stands in for it; from the rejection on all is the page's own.
+HELD_CAMERA = """
+  const open = MediaDevices.prototype.getUserMedia;
+  MediaDevices.prototype.getUserMedia = function (wanted) {
+    if (localStorage.getItem("released")) return open.call(this, wanted);
+    return Promise.reject(new DOMException("Could not start video source", "NotReadableError"));
+  };
+"""
+# A browser of a network that lets no UDP through: it has nothing to offer to the server.
+WITHOUT_UDP = (
+    "--use-fake-ui-for-media-stream",
+    "--use-fake-device-for-media-stream",
+    "--webrtc-ip-handling-policy=disable_non_proxied_udp",
+    "--force-webrtc-ip-handling-policy=disable_non_proxied_udp",
+)
 
 
 def open_camera(browser: BrowserContext, app: App) -> Page:
@@ -132,3 +151,66 @@ def test_a_missing_camera_is_explained(app: App, visit: Visit) -> None:
     page = open_camera(visit("--use-fake-ui-for-media-stream"), app)
     expect(page.get_by_text("No camera was found")).to_be_visible(timeout=30_000)
     expect(page.get_by_role("link", name="Add a video instead")).to_be_visible()
+
+
+def test_a_camera_that_another_program_holds_is_explained(
+    app: App, visit: Visit, film: Film
+) -> None:
+    browser = visit(*film("PlayingPiano"))
+    browser.add_init_script(HELD_CAMERA)
+    page = open_camera(browser, app)
+    expect_no_trouble(page)
+    start(page)
+    expect(page.get_by_text("The camera cannot be opened")).to_be_visible(timeout=30_000)
+    expect(page.get_by_text("Another program or tab is probably using it")).to_be_visible()
+    expect(page.get_by_role("link", name="Add a video instead")).to_be_visible()
+    page.evaluate("localStorage.setItem('released', 'yes')")
+    start(page)
+    expect_action(page, "Playing Piano")
+    expect_no_trouble(page)
+
+
+def test_a_camera_that_was_pulled_out_is_explained(
+    app: App, visit: Visit, film: Film, tmp_path: Path
+) -> None:
+    *fake, place = film("PlayingPiano")
+    plugged = tmp_path / "camera.y4m"
+    plugged.symlink_to(place.partition("=")[2])
+    page = open_camera(visit(*fake, f"--use-file-for-fake-video-capture={plugged}"), app)
+    page.wait_for_timeout(3000)  # until the page has counted the cameras
+    expect_no_trouble(page)
+    plugged.unlink()
+    start(page)
+    expect(page.get_by_text("No camera was found")).to_be_visible(timeout=30_000)
+    expect(page.get_by_text("Plug one in")).to_be_visible()
+
+
+def test_a_network_without_a_way_is_explained_after_ten_seconds(app: App, visit: Visit) -> None:
+    page = open_camera(visit(*WITHOUT_UDP), app)
+    start(page)
+    expect(page.get_by_test_id("action")).to_have_text("Connecting", timeout=30_000)
+    began = time.monotonic()
+    expect(page.get_by_text("No picture arrives at the server")).to_be_visible(timeout=60_000)
+    assert time.monotonic() - began > 6  # "Connecting" shows a little later than it begins
+    expect(page.get_by_text("A firewall or router between you and the server")).to_be_visible()
+    page.get_by_role("link", name="Add a video instead").click()
+    expect(page.get_by_role("heading", name="What is happening")).to_be_visible(timeout=30_000)
+
+
+def test_an_address_without_https_is_explained(
+    visit: Visit, film: Film, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """0.0.0.0 is this computer, but browsers do not trust it as they trust 127.0.0.1."""
+    with serving(tmp_path_factory.mktemp("open"), "--host", "0.0.0.0") as app:
+        page = visit(*film("PlayingPiano")).pages[0]
+        page.goto(f"{app.url.replace('127.0.0.1', '0.0.0.0')}/camera", timeout=90_000)
+        assert page.evaluate("window.isSecureContext") is False
+        expect(page.get_by_text("Browsers give no camera to this address")).to_be_visible(
+            timeout=90_000
+        )
+        expect(page.get_by_text("actionstream app --https")).to_be_visible()
+        expect(page.get_by_role("link", name="Add a video instead")).to_be_visible()
+
+
+def expect_no_trouble(page: Page) -> None:
+    expect(page.get_by_role("link", name="Add a video instead")).to_have_count(0, timeout=30_000)

@@ -116,13 +116,18 @@ def _say(trouble: Trouble) -> None:
 def _live(visitor: Visitor, playing: bool) -> None:
     """The newest reading and how fresh it is."""
     link = visitor.link if playing else None
-    st.html(_reading(link))
+    st.html(_before(visitor.link) if link is None else _reading(link))
     st.html(markup.tiles(_figures(link)))
 
 
-def _reading(link: CameraLink | None) -> str:
-    if link is None:
-        return markup.placeholder("Ready", "Press Start and allow the camera.")
+def _before(link: CameraLink | None) -> str:
+    """While no picture comes. A link that waits for its first one is of a camera that is on."""
+    if link is not None and link.state == "waiting":
+        return markup.placeholder("Connecting", "Waiting for the camera's first picture.")
+    return markup.placeholder("Ready", "Press Start and allow the camera.")
+
+
+def _reading(link: CameraLink) -> str:
     if link.state == "busy":
         return markup.placeholder("Waiting for a place", "Others are using all of them just now.")
     reading = link.latest
