@@ -22,7 +22,8 @@ import av
 if TYPE_CHECKING:
     from playwright.sync_api import BrowserContext, Playwright
 
-SOURCE = Path(__file__).resolve().parents[1] / "src"
+REPOSITORY = Path(__file__).resolve().parents[1]
+SOURCE = REPOSITORY / "src"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = (
     "--no-sandbox",
@@ -59,10 +60,27 @@ def free_port() -> int:
 def serving(folder: Path, *options: str) -> Iterator[App]:
     """`actionstream app` on a free port of the loopback."""
     port = free_port()
+    words = ["actionstream", "app", "--port", str(port), *options]
+    with _running(words, port, folder, cwd=folder) as app:
+        yield app
+
+
+@contextmanager
+def serving_script(folder: Path) -> Iterator[App]:
+    """`streamlit run app.py` in the repository, as the readme says, on a free port."""
+    port = free_port()
+    where = ["--server.address", "127.0.0.1", "--server.port", str(port)]
+    with _running(["streamlit", "run", "app.py", *where], port, folder, cwd=REPOSITORY) as app:
+        yield app
+
+
+@contextmanager
+def _running(module: list[str], port: int, folder: Path, *, cwd: Path) -> Iterator[App]:
+    """`python -m` these words, until the `with` block is left."""
     scratch = folder / "tmp"
     scratch.mkdir()
     log = folder / "server.log"
-    command = [sys.executable, "-m", "actionstream", "app", "--port", str(port), *options]
+    command = [sys.executable, "-m", *module]
     environment = os.environ | {
         "PYTHONPATH": str(SOURCE),
         "TMPDIR": str(scratch),
@@ -71,7 +89,7 @@ def serving(folder: Path, *options: str) -> Iterator[App]:
     }
     with log.open("wb") as output:
         process = subprocess.Popen(
-            command, stdout=output, stderr=subprocess.STDOUT, env=environment, cwd=folder
+            command, stdout=output, stderr=subprocess.STDOUT, env=environment, cwd=cwd
         )
     try:
         url = f"http://127.0.0.1:{port}"
