@@ -17,6 +17,9 @@ from actionstream.recognizer import Recognizer, load
 class Models:
     """What visitors can choose from, by name; never by path.
 
+    Loading takes seconds, so each name has a gate of its own and `_lock` is held for moments only:
+    who waits for one model holds up nobody with another.
+
     folder:       the owner's folder of further bundles, None for the shipped ones only.
     max_sessions: cameras served at once, over all models.
     """
@@ -25,6 +28,7 @@ class Models:
     max_sessions: int
     _recognizers: dict[str, Recognizer] = field(default_factory=dict)
     _workers: dict[str, Worker] = field(default_factory=dict)
+    _gates: dict[str, threading.Lock] = field(default_factory=dict)
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def names(self) -> tuple[str, ...]:
@@ -47,10 +51,14 @@ class Models:
             KeyError: there is no such name.
             BundleError: the bundle does not keep its contract.
         """
-        with self._lock:
-            if name not in self._recognizers:
-                self._recognizers[name] = load(self._place(name))
-            return self._recognizers[name]
+        if name not in self._recognizers:
+            place = self._place(name)  # so that only names that exist get a gate
+            with self._lock:
+                gate = self._gates.setdefault(name, threading.Lock())
+            with gate:
+                if name not in self._recognizers:
+                    self._recognizers[name] = load(place)
+        return self._recognizers[name]
 
     def is_loaded(self, name: str) -> bool:
         return name in self._recognizers
@@ -69,11 +77,12 @@ class Models:
         Raises:
             BusyError: `max_sessions` cameras are being served.
         """
+        model = self.recognizer(name)
         with self._lock:
             if self.is_full():
                 raise BusyError(f"all {self.max_sessions} live sessions are in use")
             if name not in self._workers or self._workers[name].failed:
-                self._workers[name] = Worker(self.recognizer(name))
+                self._workers[name] = Worker(model)
             return self._workers[name].open()
 
     def live_sessions(self) -> int:
