@@ -1,4 +1,4 @@
-"""The thread that works on uploads, with the real model on real and broken videos."""
+"""The threads that work on uploads, with the real model on real and broken videos."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_a_video_is_read_drawn_and_made_playable(
     source = tmp_path / "0123.mp4"
     source.write_bytes(ucf101_clip("PlayingPiano").read_bytes())
     job = Job("piano.mp4", source)
-    runner.submit(job, lambda: model)
+    runner.submit(job, lambda: model, visitor="somebody")
     assert finish(job).stage == "done"
     assert job.answer is not None
     assert (job.answer.label, job.answer.source) == ("PlayingPiano", "piano.mp4")
@@ -52,7 +52,7 @@ def test_an_old_codec_gets_a_copy_for_the_browser(
     runner: Runner, model: Recognizer, tmp_path: Path
 ) -> None:
     job = Job("old.avi", make_clip(tmp_path / "old.avi", codec="mpeg4", frames=30))
-    runner.submit(job, lambda: model)
+    runner.submit(job, lambda: model, visitor="somebody")
     assert finish(job).stage == "done"
     assert job.original not in (None, job.source)
     assert browser_playable(job.original or "")
@@ -67,7 +67,7 @@ def test_broken_videos_are_explained_and_the_next_one_still_works(
     broken = [Job(name, tmp_path / name) for name in ("text.mp4", "empty.mp4", "sound.m4a")]
     good = Job("good.mp4", make_clip(tmp_path / "good.mp4"))
     for job in (*broken, good):
-        runner.submit(job, lambda: model)
+        runner.submit(job, lambda: model, visitor="somebody")
     assert finish(good).stage == "done"
     assert [job.stage for job in broken] == ["failed"] * 3
     said = [words.problem(job) for job in broken]
@@ -84,8 +84,8 @@ def test_a_failure_of_the_program_itself_ends_one_job_only(
 
     clip = make_clip(tmp_path / "clip.mp4")
     bad, good = Job("bad", clip), Job("good", clip)
-    runner.submit(bad, fail)
-    runner.submit(good, lambda: model)
+    runner.submit(bad, fail, visitor="somebody")
+    runner.submit(good, lambda: model, visitor="somebody")
     assert finish(good).stage == "done"
     assert bad.stage == "failed"
     assert "on purpose" not in words.problem(bad)
@@ -96,8 +96,8 @@ def test_a_job_is_left_soon_after_it_is_cancelled(
 ) -> None:
     long = make_clip(tmp_path / "long.mp4", frames=5000)
     first, second = Job("first", long), Job("second", long)
-    runner.submit(first, lambda: model)
-    runner.submit(second, lambda: model)
+    runner.submit(first, lambda: model, visitor="somebody")
+    runner.submit(second, lambda: model, visitor="somebody")
     while first.share == 0.0 and not first.finished:
         time.sleep(0.01)
     second.cancel()
@@ -109,6 +109,60 @@ def test_a_job_is_left_soon_after_it_is_cancelled(
     assert [path.name for path in tmp_path.iterdir()] == ["long.mp4"]
 
 
+def test_a_long_video_holds_up_no_other_visitor(model: Recognizer, tmp_path: Path) -> None:
+    runner = Runner()
+    long = Job("long", make_clip(tmp_path / "long.mp4", frames=8000))
+    short = Job("short", make_clip(tmp_path / "short.mp4", frames=30))
+    try:
+        runner.submit(long, lambda: model, visitor="one")
+        while long.share == 0.0:
+            time.sleep(0.01)
+        runner.submit(short, lambda: model, visitor="other")
+        assert finish(short).stage == "done"
+        assert long.stage == "reading"
+        share = long.share
+        while long.share == share:  # it goes on
+            time.sleep(0.01)
+    finally:
+        runner.close()
+    assert long.stage == "cancelled"
+
+
+def test_a_visitors_own_videos_come_one_after_the_other(
+    runner: Runner, model: Recognizer, tmp_path: Path
+) -> None:
+    first = Job("first", make_clip(tmp_path / "long.mp4", frames=8000))
+    second = Job("second", make_clip(tmp_path / "short.mp4", frames=30))
+    other = Job("other", second.source)
+    for job, visitor in ((first, "one"), (second, "one"), (other, "other")):
+        runner.submit(job, lambda: model, visitor=visitor)
+    assert finish(other).stage == "done"
+    assert (first.finished, second.stage) == (False, "waiting")
+    first.cancel()
+    assert finish(second).stage == "done"
+
+
+def test_the_time_of_others_turns_is_not_counted(
+    runner: Runner, model: Recognizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner._turns, "_slice_seconds", 0.0)
+    job = Job("clip", make_clip(tmp_path / "clip.mp4", frames=1500))
+    began = time.monotonic()
+    runner.submit(job, lambda: model, visitor="one")
+    while job.share == 0.0:
+        time.sleep(0.002)
+    with runner._turns.taking(lambda: False):
+        assert job.stage == "reading"
+        time.sleep(1.0)
+        assert job.answer is None
+    while job.answer is None:
+        time.sleep(0.002)
+    timing = job.answer.timing
+    assert timing is not None
+    assert timing.total_seconds < time.monotonic() - began - 0.9
+    assert 0 < timing.decode_seconds < timing.total_seconds
+
+
 def test_a_full_queue_says_so(
     runner: Runner, model: Recognizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -117,12 +171,12 @@ def test_a_full_queue_says_so(
     try:
         long = make_clip(tmp_path / "long.mp4", frames=2000)
         first, second, third = (Job(name, long) for name in ("first", "second", "third"))
-        small.submit(first, lambda: model)
+        small.submit(first, lambda: model, visitor="somebody")
         while first.stage == "waiting":
             time.sleep(0.01)
-        small.submit(second, lambda: model)
+        small.submit(second, lambda: model, visitor="somebody")
         with pytest.raises(QueueFullError, match="1 videos are waiting"):
-            small.submit(third, lambda: model)
+            small.submit(third, lambda: model, visitor="somebody")
     finally:
         small.close()
 
@@ -131,8 +185,8 @@ def test_closing_leaves_the_job_in_hand(model: Recognizer, tmp_path: Path) -> No
     runner = Runner()
     clip = make_clip(tmp_path / "long.mp4", frames=5000)
     running, waiting = Job("running", clip), Job("waiting", clip)
-    runner.submit(running, lambda: model)
-    runner.submit(waiting, lambda: model)
+    runner.submit(running, lambda: model, visitor="somebody")
+    runner.submit(waiting, lambda: model, visitor="somebody")
     while running.stage == "waiting":
         time.sleep(0.01)
     runner.close()

@@ -1,16 +1,17 @@
-"""Uploaded videos and the one thread that works on them, in the order in which they came."""
+"""Uploaded videos and the threads that work on them: one at a time, and fair to all visitors."""
 
 from __future__ import annotations
 
 import logging
-import queue
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass, field
+import time
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 from actionstream.annotate import annotate
+from actionstream.app.turns import Turn, Turns
 from actionstream.errors import VideoError
 from actionstream.frames import Answer
 from actionstream.recognizer import Recognizer
@@ -21,6 +22,15 @@ FINISHED: frozenset[Stage] = frozenset({"done", "failed", "cancelled"})
 
 MOST_WAITING = 64
 """Videos of all visitors that may wait at once."""
+
+MOST_BEGUN = 6
+"""Videos, of as many visitors, that are begun at once: each holds a decoder's memory."""
+
+SLICE_SECONDS = 1.0
+"""How long a video is worked on while others wait: long beside what a change of turns costs."""
+
+END_SECONDS = 10.0
+"""How long `Runner.close` waits for its threads."""
 
 _log = logging.getLogger(__name__)
 
@@ -35,7 +45,7 @@ class QueueFullError(Exception):
 
 @dataclass(eq=False, slots=True)
 class Job:
-    """One video of one visitor. Pages read the fields, the runner's thread writes them.
+    """One video of one visitor. Pages read the fields, a thread of the runner writes them.
 
     name:      what the visitor called it.
     source:    the file as it came, in the visitor's private folder.
@@ -71,9 +81,6 @@ class Job:
             raise Cancelled
         self.share = min(done_seconds / all_seconds, 1.0) if all_seconds else 0.0
 
-    def report_share(self, share: float) -> None:
-        self.share = share
-
     def is_cancelled(self) -> bool:
         return self._cancel.is_set()
 
@@ -83,74 +90,127 @@ class Job:
         self.stage, self.share = stage, 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class _Item:
+    job: Job
+    model: Callable[[], Recognizer]
+    visitor: Hashable
+
+
 class Runner:
-    """Owns the thread that works on videos: one at a time, so that live visitors keep a core."""
+    """Owns the threads that work on videos.
+
+    One works at any moment, so that live visitors keep a core. A visitor's videos come one after
+    the other, in their order; those of several visitors take turns of a second, so that a film of
+    hours holds up nobody else.
+    """
 
     def __init__(self) -> None:
-        self._queue: queue.Queue[tuple[Job, Callable[[], Recognizer]] | None]
-        self._queue = queue.Queue(MOST_WAITING)
-        self._current: Job | None = None
-        self._thread = threading.Thread(target=self._run, name="actionstream-jobs", daemon=True)
-        self._thread.start()
+        self._changed = threading.Condition()
+        self._waiting: list[_Item] = []
+        self._begun: dict[Hashable, Job] = {}
+        self._closing = False
+        self._turns = Turns(SLICE_SECONDS)
+        self._threads = [
+            threading.Thread(target=self._run, name=f"actionstream-jobs-{number}", daemon=True)
+            for number in range(MOST_BEGUN)
+        ]
+        for thread in self._threads:
+            thread.start()
 
-    def submit(self, job: Job, model: Callable[[], Recognizer]) -> None:
-        """Queue a job; `model` is called in the runner's thread.
+    def submit(self, job: Job, model: Callable[[], Recognizer], *, visitor: Hashable) -> None:
+        """Queue a job of this visitor; `model` is called in the runner's thread.
 
         Raises:
             QueueFullError: MOST_WAITING videos wait already.
         """
-        try:
-            self._queue.put_nowait((job, model))
-        except queue.Full:
-            raise QueueFullError(f"{MOST_WAITING} videos are waiting") from None
+        with self._changed:
+            self._waiting = [item for item in self._waiting if not item.job.is_cancelled()]
+            if len(self._waiting) >= MOST_WAITING:
+                raise QueueFullError(f"{MOST_WAITING} videos are waiting")
+            self._waiting.append(_Item(job, model, visitor))
+            self._changed.notify_all()
 
     def close(self) -> None:
-        """Drop what waits, leave the job in hand and end the thread. Harmless twice."""
-        while True:
-            try:
-                item = self._queue.get_nowait()
-            except queue.Empty:
-                break
-            if item is not None:
-                item[0].cancel()
-        current = self._current
-        if current is not None:
-            current.cancel()
-        self._queue.put(None)
-        self._thread.join(timeout=10)
+        """Drop what waits, leave the jobs in hand and end the threads. Harmless twice."""
+        with self._changed:
+            self._closing = True
+            for job in (*(item.job for item in self._waiting), *self._begun.values()):
+                job.cancel()
+            self._waiting.clear()
+            self._changed.notify_all()
+        deadline = time.monotonic() + END_SECONDS
+        for thread in self._threads:
+            thread.join(max(deadline - time.monotonic(), 0.0))
 
     def _run(self) -> None:
-        while (item := self._queue.get()) is not None:
-            job, model = item
-            self._current = job
-            try:
-                _work(job, model)
-            except Cancelled:
-                job.stage = "cancelled"
-            except VideoError as error:
-                job.error, job.stage = error, "failed"
-            except Exception:  # noqa: BLE001  one video must not end the thread for all others
-                _log.exception("a video could not be worked on")
-                job.stage = "failed"
-            self._current = None
+        while (item := self._next()) is not None:
+            self._do(item)
+            with self._changed:
+                del self._begun[item.visitor]
+                self._changed.notify_all()
+
+    def _next(self) -> _Item | None:
+        """The first waiting video of a visitor who has none begun; None when closing."""
+        with self._changed:
+            while not self._closing:
+                for item in self._waiting:
+                    if item.visitor not in self._begun:
+                        self._waiting.remove(item)
+                        self._begun[item.visitor] = item.job
+                        return item
+                self._changed.wait()
+        return None
+
+    def _do(self, item: _Item) -> None:
+        job = item.job
+        try:
+            model = item.model()
+            with self._turns.taking(job.is_cancelled) as turn:
+                _work(job, model, turn)
+        except Cancelled:
+            job.stage = "cancelled"
+        except VideoError as error:
+            job.error, job.stage = error, "failed"
+        except Exception:  # noqa: BLE001  one video must not end the thread for all others
+            _log.exception("a video could not be worked on")
+            job.stage = "failed"
 
 
-def _work(job: Job, model: Callable[[], Recognizer]) -> None:
+def _work(job: Job, model: Recognizer, turn: Turn) -> None:
+    def progress(done_seconds: float, all_seconds: float | None) -> None:
+        turn.pass_on()
+        job.report(done_seconds, all_seconds)
+
     job.begin("reading")
-    job.answer = model().recognize(job.source, source=job.name, progress=job.report)
+    before = turn.waited_seconds
+    answer = model.recognize(job.source, source=job.name, progress=progress)
+    job.answer = _without_waiting(answer, turn.waited_seconds - before)
     job.begin("drawing")
     annotated = job.source.with_name(f"{job.source.stem}-annotated.mp4")
-    annotate(job.source, job.answer, annotated, progress=job.report)
+    annotate(job.source, job.answer, annotated, progress=progress)
     job.annotated = annotated
     job.begin("converting")
-    job.original = _playable(job)
+    job.original = _playable(job, lambda share: progress(share, 1.0))
     job.stage = "done"
 
 
-def _playable(job: Job) -> Path:
+def _without_waiting(answer: Answer, waited_seconds: float) -> Answer:
+    """The answer with the time of its own work only, not of others' turns."""
+    timing = answer.timing
+    if timing is None:
+        return answer
+    own = replace(
+        timing,
+        total_seconds=timing.total_seconds - waited_seconds,
+        decode_seconds=timing.decode_seconds - waited_seconds,
+    )
+    return replace(answer, timing=own)
+
+
+def _playable(job: Job, progress: Callable[[float], None]) -> Path:
     if browser_playable(job.source):
         return job.source
     converted = job.source.with_name(f"{job.source.stem}-browser.mp4")
-    if not to_browser_mp4(job.source, converted, job.report_share, job.is_cancelled):
-        raise Cancelled
+    to_browser_mp4(job.source, converted, progress)
     return converted

@@ -56,7 +56,7 @@ class Visitor:
             shutil.copyfileobj(data, file, COPY_BYTES)
         job = Job(name, path)
         try:
-            runner.submit(job, model)
+            runner.submit(job, model, visitor=self.folder)
         except BaseException:
             path.unlink(missing_ok=True)
             raise
