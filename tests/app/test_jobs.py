@@ -11,14 +11,19 @@ from clips import make_clip, make_sound
 
 from actionstream.app import jobs, words
 from actionstream.app.jobs import Job, QueueFullError, Runner
+from actionstream.app.space import Space
 from actionstream.recognizer import Recognizer
 from actionstream.video import probe
 from actionstream.video.transcode import browser_playable
 
 
+def plenty() -> None:
+    """There is room for everything."""
+
+
 @pytest.fixture
 def runner() -> Iterator[Runner]:
-    running = Runner()
+    running = Runner(plenty)
     yield running
     running.close()
 
@@ -110,7 +115,7 @@ def test_a_job_is_left_soon_after_it_is_cancelled(
 
 
 def test_a_long_video_holds_up_no_other_visitor(model: Recognizer, tmp_path: Path) -> None:
-    runner = Runner()
+    runner = Runner(plenty)
     long = Job("long", make_clip(tmp_path / "long.mp4", frames=8000))
     short = Job("short", make_clip(tmp_path / "short.mp4", frames=30))
     try:
@@ -163,11 +168,28 @@ def test_the_time_of_others_turns_is_not_counted(
     assert 0 < timing.decode_seconds < timing.total_seconds
 
 
+def test_a_copy_that_takes_all_room_is_given_up(
+    model: Recognizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "CHECK_SECONDS", 0.0)
+    clip = make_clip(tmp_path / "clip.mp4", size=(320, 240), frames=900)
+    runner = Runner(Space(tmp_path, clip.stat().st_size).check)
+    job = Job("clip", clip)
+    try:
+        runner.submit(job, lambda: model, visitor="one")
+        assert finish(job).stage == "failed"
+    finally:
+        runner.close()
+    assert job.answer is not None, "it failed while the copy was written"
+    assert "room for videos was used up" in words.problem(job)
+    assert list(tmp_path.iterdir()) == [clip]
+
+
 def test_a_full_queue_says_so(
     runner: Runner, model: Recognizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(jobs, "MOST_WAITING", 1)
-    small = Runner()
+    small = Runner(plenty)
     try:
         long = make_clip(tmp_path / "long.mp4", frames=2000)
         first, second, third = (Job(name, long) for name in ("first", "second", "third"))
@@ -182,7 +204,7 @@ def test_a_full_queue_says_so(
 
 
 def test_closing_leaves_the_job_in_hand(model: Recognizer, tmp_path: Path) -> None:
-    runner = Runner()
+    runner = Runner(plenty)
     clip = make_clip(tmp_path / "long.mp4", frames=5000)
     running, waiting = Job("running", clip), Job("waiting", clip)
     runner.submit(running, lambda: model, visitor="somebody")

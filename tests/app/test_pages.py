@@ -11,7 +11,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from actionstream.app import markup, state
-from actionstream.app.settings import ICE_SERVERS, MAX_SESSIONS, MODELS
+from actionstream.app.settings import ICE_SERVERS, MAX_SESSIONS, MAX_STORAGE, MAX_UPLOAD, MODELS
 from actionstream.bundle import shipped
 from actionstream.recognizer import Recognizer
 
@@ -20,7 +20,7 @@ APP = Path(__file__).resolve().parents[2] / "app.py"
 
 @pytest.fixture(autouse=True)
 def _a_server_of_its_own(monkeypatch: pytest.MonkeyPatch, model: Recognizer) -> Iterator[None]:
-    for name in (MODELS, MAX_SESSIONS, ICE_SERVERS):
+    for name in (MODELS, MAX_SESSIONS, MAX_STORAGE, MAX_UPLOAD, ICE_SERVERS):
         monkeypatch.delenv(name, raising=False)
     # Streamlit's test runner has no session manager; streamlit-webrtc then goes without.
     monkeypatch.setattr("streamlit_webrtc.component.get_this_session_info", lambda: None)
@@ -107,6 +107,29 @@ def test_a_broken_file_is_explained_and_can_be_removed(app: AppTest) -> None:
     button(app, "Remove").click().run()
     assert not app.error
     assert button(app, "Try the example")
+
+
+def test_a_full_server_says_so_and_removing_makes_room(
+    app: AppTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(MAX_UPLOAD, "1")
+    monkeypatch.setenv(MAX_STORAGE, "3")
+    film = ("b_*.mp4", bytes(600_000), "video/mp4")
+    app.run()
+    app.file_uploader[0].set_value([("a.mp4", bytes(700_000), "video/mp4")])
+    app.run()
+    wait_for_answer(app)
+    app.file_uploader[0].set_value([film]).run()
+    assert not app.exception
+    assert "There is no room" not in texts(app)
+    app.file_uploader[0].set_value([film]).run()
+    assert "There is no room for “b\\_\\*.mp4” just now: this server keeps 3 MB" in texts(app)
+    assert [job.name for job in app.session_state["visitor"].jobs] == ["a.mp4", "b_*.mp4"]
+    wait_for_answer(app)
+    button(app, "Remove").click().run()
+    app.file_uploader[0].set_value([film]).run()
+    assert "There is no room" not in texts(app)
+    assert len(app.session_state["visitor"].jobs) == 2
 
 
 def test_two_videos_can_be_looked_at_in_turn(app: AppTest) -> None:

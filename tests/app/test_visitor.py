@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from actionstream.app.jobs import Runner
+from actionstream.app.space import NoRoomError, Space
 from actionstream.app.visitor import MOST_VIDEOS, TooManyVideosError, Visitor
 from actionstream.errors import BundleError
 from actionstream.recognizer import Recognizer
@@ -17,17 +18,22 @@ from actionstream.recognizer import Recognizer
 
 @pytest.fixture
 def runner() -> Iterator[Runner]:
-    running = Runner()
+    running = Runner(lambda: None)
     yield running
     running.close()
+
+
+@pytest.fixture
+def space(tmp_path: Path) -> Space:
+    return Space(tmp_path, 1_000_000)
 
 
 def no_model() -> Recognizer:
     raise BundleError("none", ["not needed here"])
 
 
-def test_files_are_private_and_under_random_names(runner: Runner, tmp_path: Path) -> None:
-    visitor, other = Visitor.arrive(tmp_path), Visitor.arrive(tmp_path)
+def test_files_are_private_and_under_random_names(runner: Runner, space: Space) -> None:
+    visitor, other = Visitor.arrive(space), Visitor.arrive(space)
     job = visitor.add("../../evil name.MP4", io.BytesIO(b"abc"), runner, no_model)
     assert job.source.parent == visitor.folder != other.folder
     assert stat.S_IMODE(visitor.folder.stat().st_mode) == 0o700
@@ -38,13 +44,13 @@ def test_files_are_private_and_under_random_names(runner: Runner, tmp_path: Path
 
 
 @pytest.mark.parametrize("name", ["clip", "clip.", "clip.a/b", "clip.toolongasuffix", "clip.ü"])
-def test_a_strange_suffix_is_left_out(name: str, runner: Runner, tmp_path: Path) -> None:
-    job = Visitor.arrive(tmp_path).add(name, io.BytesIO(b"abc"), runner, no_model)
+def test_a_strange_suffix_is_left_out(name: str, runner: Runner, space: Space) -> None:
+    job = Visitor.arrive(space).add(name, io.BytesIO(b"abc"), runner, no_model)
     assert job.source.suffix == ""
 
 
-def test_removing_a_video_removes_its_files_only(runner: Runner, tmp_path: Path) -> None:
-    visitor = Visitor.arrive(tmp_path)
+def test_removing_a_video_removes_its_files_only(runner: Runner, space: Space) -> None:
+    visitor = Visitor.arrive(space)
     first, second = (
         visitor.add(name, io.BytesIO(b"abc"), runner, no_model) for name in ("a.mp4", "b.mp4")
     )
@@ -54,20 +60,61 @@ def test_removing_a_video_removes_its_files_only(runner: Runner, tmp_path: Path)
     assert list(visitor.folder.iterdir()) == [second.source]
 
 
-def test_leaving_frees_everything(runner: Runner, tmp_path: Path) -> None:
-    visitor = Visitor.arrive(tmp_path)
+def test_leaving_frees_everything(runner: Runner, space: Space) -> None:
+    visitor = Visitor.arrive(space)
     job = visitor.add("a.mp4", io.BytesIO(b"abc"), runner, no_model)
     visitor.leave()
     visitor.leave()
     assert visitor.closed
     assert job.is_cancelled()
-    assert list(tmp_path.iterdir()) == []
+    assert list(space.root.iterdir()) == []
 
 
-def test_there_is_a_most(runner: Runner, tmp_path: Path) -> None:
-    visitor = Visitor.arrive(tmp_path)
+def test_there_is_a_most(runner: Runner, space: Space) -> None:
+    visitor = Visitor.arrive(space)
     for number in range(MOST_VIDEOS):
         visitor.add(f"{number}.mp4", io.BytesIO(b"abc"), runner, no_model)
     with pytest.raises(TooManyVideosError):
         visitor.add("more.mp4", io.BytesIO(b"abc"), runner, no_model)
     assert len(list(visitor.folder.iterdir())) == MOST_VIDEOS
+
+
+def test_room_is_shared_by_all_and_free_when_somebody_leaves(runner: Runner, space: Space) -> None:
+    """A video needs three times its size, for what is made of it."""
+    first, second = Visitor.arrive(space), Visitor.arrive(space)
+    first.add("a.mp4", io.BytesIO(bytes(300_000)), runner, no_model)
+    with pytest.raises(NoRoomError):
+        second.add("b.mp4", io.BytesIO(bytes(300_000)), runner, no_model)
+    assert list(second.folder.iterdir()) == []
+    assert second.jobs == []
+    second.add("small.mp4", io.BytesIO(bytes(200_000)), runner, no_model)
+    assert space.used_bytes() == 500_000
+    first.leave()
+    assert space.used_bytes() == 200_000
+    kept = second.add("b.mp4", io.BytesIO(bytes(250_000)), runner, no_model)
+    second.remove(kept)
+    assert space.used_bytes() == 200_000
+
+
+def test_copies_count_and_may_pass_the_limit_only_until_it_is_checked(
+    runner: Runner, space: Space
+) -> None:
+    visitor = Visitor.arrive(space)
+    job = visitor.add("a.mp4", io.BytesIO(bytes(300_000)), runner, no_model)
+    space.check()
+    job.source.with_name(f"{job.source.stem}-annotated.mp4").write_bytes(bytes(800_000))
+    with pytest.raises(NoRoomError):
+        space.check()
+    visitor.remove(job)
+    space.check()
+
+
+def test_a_failed_upload_leaves_nothing(runner: Runner, space: Space) -> None:
+    class Broken(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            raise OSError("the disk is full")
+
+    visitor = Visitor.arrive(space)
+    with pytest.raises(OSError, match="disk is full"):
+        visitor.add("a.mp4", Broken(), runner, no_model)
+    assert list(visitor.folder.iterdir()) == []

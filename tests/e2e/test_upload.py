@@ -103,6 +103,28 @@ def test_too_large_a_video_is_refused_in_words(
         expect(page.get_by_text("File must be 1.0MB or smaller")).to_be_visible(timeout=20_000)
 
 
+def test_a_full_server_is_explained_and_removing_makes_room(
+    visit: Visit, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    first, second = tmp_path / "first.mp4", tmp_path / "second.mp4"
+    for path in (first, second):
+        path.write_bytes(bytes(800_000))
+    options = ("--max-upload", "1", "--max-storage", "3")
+    with serving(tmp_path_factory.mktemp("full"), *options) as app:
+        page = open_app(visit(), app)
+        upload(page, first)
+        expect(page.get_by_text("cannot be read as a video")).to_be_visible(timeout=60_000)
+        upload(page, second)
+        refusal = page.get_by_text("There is no room for “second.mp4” just now")
+        expect(refusal).to_be_visible(timeout=20_000)
+        page.screenshot(path=tmp_path / "full.png")
+        page.get_by_role("button", name="Remove").click()
+        expect(page.get_by_role("button", name="Try the example")).to_be_visible(timeout=20_000)
+        upload(page, second)
+        expect(page.get_by_text("cannot be read as a video")).to_be_visible(timeout=60_000)
+        expect(refusal).to_have_count(0)
+
+
 def test_a_long_video_shows_progress_and_can_be_cancelled(
     app: App, visit: Visit, tmp_path: Path
 ) -> None:

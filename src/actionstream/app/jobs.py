@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from actionstream.annotate import annotate
+from actionstream.app.space import NoRoomError
 from actionstream.app.turns import Turn, Turns
 from actionstream.errors import VideoError
 from actionstream.frames import Answer
@@ -28,6 +29,9 @@ MOST_BEGUN = 6
 
 SLICE_SECONDS = 1.0
 """How long a video is worked on while others wait: long beside what a change of turns costs."""
+
+CHECK_SECONDS = 1.0
+"""How often the room on the disk is looked at while videos are written."""
 
 END_SECONDS = 10.0
 """How long `Runner.close` waits for its threads."""
@@ -53,6 +57,7 @@ class Job:
     answer:    there from the stage "drawing" on.
     annotated: the video with the readings drawn on it, once done.
     original:  the video as a browser plays it: `source` itself or a converted copy.
+    out_of_room: whether it failed because the server's room for videos was used up.
     """
 
     name: str
@@ -63,6 +68,7 @@ class Job:
     original: Path | None = None
     annotated: Path | None = None
     error: VideoError | None = None
+    out_of_room: bool = False
     _cancel: threading.Event = field(default_factory=threading.Event)
 
     @property
@@ -103,13 +109,18 @@ class Runner:
     One works at any moment, so that live visitors keep a core. A visitor's videos come one after
     the other, in their order; those of several visitors take turns of a second, so that a film of
     hours holds up nobody else.
+
+    Args:
+        check_room: raises NoRoomError when the files that are written take too much room.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, check_room: Callable[[], None]) -> None:
         self._changed = threading.Condition()
         self._waiting: list[_Item] = []
         self._begun: dict[Hashable, Job] = {}
         self._closing = False
+        self._check_room = check_room
+        self._room_seen = time.monotonic()
         self._turns = Turns(SLICE_SECONDS)
         self._threads = [
             threading.Thread(target=self._run, name=f"actionstream-jobs-{number}", daemon=True)
@@ -167,32 +178,40 @@ class Runner:
         try:
             model = item.model()
             with self._turns.taking(job.is_cancelled) as turn:
-                _work(job, model, turn)
+                self._work(job, model, turn)
         except Cancelled:
             job.stage = "cancelled"
+        except NoRoomError:
+            job.out_of_room, job.stage = True, "failed"
         except VideoError as error:
             job.error, job.stage = error, "failed"
         except Exception:  # noqa: BLE001  one video must not end the thread for all others
             _log.exception("a video could not be worked on")
             job.stage = "failed"
 
+    def _work(self, job: Job, model: Recognizer, turn: Turn) -> None:
+        def progress(done_seconds: float, all_seconds: float | None) -> None:
+            turn.pass_on()
+            job.report(done_seconds, all_seconds)
+            self._look_at_room()
 
-def _work(job: Job, model: Recognizer, turn: Turn) -> None:
-    def progress(done_seconds: float, all_seconds: float | None) -> None:
-        turn.pass_on()
-        job.report(done_seconds, all_seconds)
+        job.begin("reading")
+        before = turn.waited_seconds
+        answer = model.recognize(job.source, source=job.name, progress=progress)
+        job.answer = _without_waiting(answer, turn.waited_seconds - before)
+        job.begin("drawing")
+        annotated = job.source.with_name(f"{job.source.stem}-annotated.mp4")
+        annotate(job.source, job.answer, annotated, progress=progress)
+        job.annotated = annotated
+        job.begin("converting")
+        job.original = _playable(job, lambda share: progress(share, 1.0))
+        job.stage = "done"
 
-    job.begin("reading")
-    before = turn.waited_seconds
-    answer = model.recognize(job.source, source=job.name, progress=progress)
-    job.answer = _without_waiting(answer, turn.waited_seconds - before)
-    job.begin("drawing")
-    annotated = job.source.with_name(f"{job.source.stem}-annotated.mp4")
-    annotate(job.source, job.answer, annotated, progress=progress)
-    job.annotated = annotated
-    job.begin("converting")
-    job.original = _playable(job, lambda share: progress(share, 1.0))
-    job.stage = "done"
+    def _look_at_room(self) -> None:
+        now = time.monotonic()
+        if now - self._room_seen >= CHECK_SECONDS:
+            self._room_seen = now
+            self._check_room()
 
 
 def _without_waiting(answer: Answer, waited_seconds: float) -> Answer:

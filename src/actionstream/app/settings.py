@@ -12,10 +12,15 @@ from typing import Any
 MODELS = "ACTIONSTREAM_MODELS"
 MAX_SESSIONS = "ACTIONSTREAM_MAX_SESSIONS"
 MAX_UPLOAD = "ACTIONSTREAM_MAX_UPLOAD_MB"
+MAX_STORAGE = "ACTIONSTREAM_MAX_STORAGE_MB"
 ICE_SERVERS = "ACTIONSTREAM_ICE_SERVERS"
 
 DEFAULT_MAX_SESSIONS = 4
 DEFAULT_MAX_UPLOAD_MB = 200
+DEFAULT_MAX_STORAGE_MB = 5000
+BYTES_PER_MB = 1_000_000
+ROOM_A_VIDEO = 3
+"""A video takes so many times its size: itself, the annotated one, one for the browser."""
 
 IceServer = dict[str, Any]
 
@@ -28,15 +33,18 @@ class SettingError(ValueError):
 class Settings:
     """The owner's choices.
 
-    models:        folder whose subfolders are further bundles to choose from; None for none.
-    max_sessions:  cameras served at once.
-    max_upload_mb: the largest video accepted, in megabytes (10**6 bytes).
-    ice_servers:   STUN and TURN servers, as browsers take them; none unless said.
+    models:         folder whose subfolders are further bundles to choose from; None for none.
+    max_sessions:   cameras served at once.
+    max_upload_mb:  the largest video accepted, in megabytes (10**6 bytes).
+    max_storage_mb: what the videos of all visitors may take together, in megabytes; room for at
+                    least one of the largest.
+    ice_servers:    STUN and TURN servers, as browsers take them; none unless said.
     """
 
     models: Path | None = None
     max_sessions: int = DEFAULT_MAX_SESSIONS
     max_upload_mb: int = DEFAULT_MAX_UPLOAD_MB
+    max_storage_mb: int = DEFAULT_MAX_STORAGE_MB
     ice_servers: tuple[IceServer, ...] = ()
 
 
@@ -46,12 +54,20 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     Raises:
         SettingError: a value that is not as it must be.
     """
-    return Settings(
+    settings = Settings(
         models=_folder(environment.get(MODELS, "")),
         max_sessions=_count(environment, MAX_SESSIONS, DEFAULT_MAX_SESSIONS),
         max_upload_mb=_count(environment, MAX_UPLOAD, DEFAULT_MAX_UPLOAD_MB),
+        max_storage_mb=_count(environment, MAX_STORAGE, DEFAULT_MAX_STORAGE_MB),
         ice_servers=parse_ice_servers(environment.get(ICE_SERVERS, ""), ICE_SERVERS),
     )
+    needed = ROOM_A_VIDEO * settings.max_upload_mb
+    if settings.max_storage_mb < needed:
+        raise SettingError(
+            f"{MAX_STORAGE} is at least {needed}, {ROOM_A_VIDEO} times {MAX_UPLOAD}, "
+            f"or the largest video finds no room; got {settings.max_storage_mb}"
+        )
+    return settings
 
 
 def _folder(text: str) -> Path | None:

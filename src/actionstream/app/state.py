@@ -15,7 +15,8 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from actionstream.app.jobs import Runner
 from actionstream.app.models import Models
-from actionstream.app.settings import Settings, read_settings
+from actionstream.app.settings import BYTES_PER_MB, Settings, read_settings
+from actionstream.app.space import Space
 from actionstream.app.visitor import Visitor
 from actionstream.recognizer import Recognizer
 
@@ -25,17 +26,17 @@ GRACE_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """One per process. `root` holds the visitors' folders and goes when the server ends."""
+    """One per process. `space` holds the visitors' folders and goes when the server ends."""
 
     settings: Settings
     models: Models
     runner: Runner
-    root: Path
+    space: Space
 
     def close(self) -> None:
         self.runner.close()
         self.models.close()
-        shutil.rmtree(self.root, ignore_errors=True)
+        shutil.rmtree(self.space.root, ignore_errors=True)
 
 
 @st.cache_resource(show_spinner=False)
@@ -47,8 +48,9 @@ def server() -> Server:
     """
     settings = read_settings()
     root = Path(tempfile.mkdtemp(prefix="actionstream-"))
+    space = Space(root, settings.max_storage_mb * BYTES_PER_MB)
     models = Models(settings.models, settings.max_sessions)
-    made = Server(settings, models, Runner(), root)
+    made = Server(settings, models, Runner(space.check), space)
     atexit.register(made.close)
     return made
 
@@ -57,7 +59,7 @@ def visitor() -> Visitor:
     """What belongs to this browser tab; new at its first run, and after it was away too long."""
     found: Visitor | None = st.session_state.get("visitor")
     if found is None or found.closed:
-        found = st.session_state["visitor"] = Visitor.arrive(server().root)
+        found = st.session_state["visitor"] = Visitor.arrive(server().space)
     context = get_script_run_ctx()
     _presence(found, context.session_id if context is not None else "")
     return found

@@ -12,12 +12,11 @@ from typing import BinaryIO
 
 from actionstream.app.camera_link import CameraLink
 from actionstream.app.jobs import Job, Runner
+from actionstream.app.space import Space
 from actionstream.recognizer import Recognizer
 
 MOST_VIDEOS = 20
 """Videos that one visitor may hold at once."""
-
-COPY_BYTES = 1 << 20
 
 
 class TooManyVideosError(Exception):
@@ -29,14 +28,15 @@ class Visitor:
     """One browser tab. `folder` is readable by the server's user only and has a random name."""
 
     folder: Path
+    space: Space
     jobs: list[Job] = field(default_factory=list)
     link: CameraLink | None = None
     closed: bool = False
 
     @classmethod
-    def arrive(cls, root: Path) -> Visitor:
-        """A new visitor with a new folder below `root`."""
-        return cls(Path(tempfile.mkdtemp(dir=root)))
+    def arrive(cls, space: Space) -> Visitor:
+        """A new visitor with a new folder in `space`."""
+        return cls(Path(tempfile.mkdtemp(dir=space.root)), space)
 
     def add(
         self, name: str, data: BinaryIO, runner: Runner, model: Callable[[], Recognizer]
@@ -46,14 +46,14 @@ class Visitor:
         Raises:
             TooManyVideosError: there are MOST_VIDEOS already.
             QueueFullError: too many videos wait on this server.
+            NoRoomError: the videos of all visitors fill the server's room.
             OSError: it cannot be written.
         """
         if len(self.jobs) >= MOST_VIDEOS:
             raise TooManyVideosError
         # The suffix says nothing of the content, but players and FFmpeg like to see one.
         path = self.folder / f"{secrets.token_hex(8)}{_safe_suffix(name)}"
-        with path.open("xb") as file:
-            shutil.copyfileobj(data, file, COPY_BYTES)
+        self.space.store(data, path)
         job = Job(name, path)
         try:
             runner.submit(job, model, visitor=self.folder)

@@ -27,6 +27,11 @@ def problem(job: Job) -> str:
     """Why this video has no answer."""
     if job.error is not None:
         return _PROBLEMS[job.error.kind]
+    if job.out_of_room:
+        return (
+            "The server's room for videos was used up while this one was worked on. Remove videos "
+            "that you no longer need, or add it again later."
+        )
     return (
         "Something went wrong on the server with this video. Other videos still work; "
         "the server's log has the details for its owner."
@@ -41,3 +46,11 @@ def stage(job: Job) -> str:
 def too_large(name: str, megabytes: int) -> str:
     """That this video is over the size limit."""
     return f"“{name}” is larger than {megabytes} MB, the most that this server takes."
+
+
+def no_room(name: str, megabytes: int) -> str:
+    """That the videos of all visitors leave no room for this one."""
+    return (
+        f"There is no room for “{name}” just now: this server keeps {megabytes} MB of videos for "
+        "all its visitors. Remove videos that you no longer need, or try again later."
+    )

@@ -50,6 +50,12 @@ def add_parser(subparsers: Any) -> None:
     what.add_argument(
         "--max-upload", type=at_least_one, metavar="MB", help="largest video (default: 200 MB)"
     )
+    what.add_argument(
+        "--max-storage",
+        type=at_least_one,
+        metavar="MB",
+        help="videos of all visitors together, with what is made of them (default: 5000 MB)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -79,12 +85,13 @@ def run(args: argparse.Namespace) -> int:
 
 def _hand_over(args: argparse.Namespace) -> None:
     """The options become the environment variables that the app reads."""
-    from actionstream.app.settings import MAX_SESSIONS, MAX_UPLOAD, MODELS
+    from actionstream.app.settings import MAX_SESSIONS, MAX_STORAGE, MAX_UPLOAD, MODELS
 
     for name, value in {
         MODELS: args.models,
         MAX_SESSIONS: args.max_sessions,
         MAX_UPLOAD: args.max_upload,
+        MAX_STORAGE: args.max_storage,
     }.items():
         if value is not None:
             os.environ[name] = str(value)

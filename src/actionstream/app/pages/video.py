@@ -8,12 +8,13 @@ import streamlit as st
 
 from actionstream.app import result, state, words
 from actionstream.app.jobs import Job, QueueFullError
+from actionstream.app.settings import BYTES_PER_MB
+from actionstream.app.space import NoRoomError
 from actionstream.app.visitor import MOST_VIDEOS, TooManyVideosError, Visitor
 from actionstream.app.widgets import heading, known_actions, link_to
 from actionstream.demo import make_clip
 
 TYPES = ("mp4", "avi", "mov", "mkv", "webm", "m4v")
-BYTES_PER_MB = 1_000_000
 
 
 def draw() -> None:
@@ -50,18 +51,20 @@ def _add_videos(visitor: Visitor) -> None:
 
 def _take(visitor: Visitor, name: str, data: BinaryIO, size: int) -> str | None:
     """Queue one video; says why if that cannot be."""
-    server = state.server()
+    server, title = state.server(), result.plain(name)
     if size > server.settings.max_upload_mb * BYTES_PER_MB * 1.05:  # Streamlit counts in MiB
-        return words.too_large(name, server.settings.max_upload_mb)
+        return words.too_large(title, server.settings.max_upload_mb)
     try:
         chosen = state.model_name()
         job = visitor.add(name, data, server.runner, lambda: server.models.recognizer(chosen))
     except TooManyVideosError:
-        return f"There are {MOST_VIDEOS} videos here already: remove one to add “{name}”."
+        return f"There are {MOST_VIDEOS} videos here already: remove one to add “{title}”."
     except QueueFullError:
-        return f"The server has too much to do just now for “{name}”. Please try again later."
+        return f"The server has too much to do just now for “{title}”. Please try again later."
+    except NoRoomError:
+        return words.no_room(title, server.settings.max_storage_mb)
     except OSError:
-        return f"The server could not store “{name}”. Please try again later."
+        return f"The server could not store “{title}”. Please try again later."
     st.session_state["chosen_job"] = job
     return None
 
