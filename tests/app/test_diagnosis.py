@@ -41,8 +41,9 @@ WELL: dict[str, Any] = {
 def test_each_cause_has_its_own_words(
     facts: dict[str, Any], silent: float, full: bool, kind: str | None
 ) -> None:
-    trouble = diagnose(WELL | facts, silent, full=full)
-    assert (trouble.kind if trouble else None) == kind
+    for slow in (False, True):  # slowness is told only where nothing else is wrong
+        trouble = diagnose(WELL | facts, silent, full=full, slow=slow)
+        assert (trouble.kind if trouble else None) == (kind or ("slow" if slow else None))
 
 
 def test_before_the_browser_has_told_nothing_is_guessed() -> None:
@@ -50,5 +51,5 @@ def test_before_the_browser_has_told_nothing_is_guessed() -> None:
 
 
 def test_all_advice_is_there_and_differs() -> None:
-    assert len({trouble.title for trouble in TROUBLES.values()}) == len(TROUBLES) == 8
+    assert len({trouble.title for trouble in TROUBLES.values()}) == len(TROUBLES) == 9
     assert all(trouble.advice.endswith(".") for trouble in TROUBLES.values())

@@ -19,7 +19,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from clips import make_clip
 from PIL import Image
+from slow_bundle import slow_bundle
 from streams import PATIENCE_SECONDS, eventually
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -244,6 +246,23 @@ def test_it_ends_by_itself_and_lists_what_it_saw(
     watching = webcam(start, f"http://127.0.0.1:{port}/live", "--seconds", "8", "--port", "0")
     assert watching.wait() == 0
     assert any(re.fullmatch(r" *\d+\.\d to \d+\.\d s  .+  \d+%", line) for line in watching.out)
+
+
+@needs_ffmpeg
+def test_a_model_that_is_too_slow_is_named(start: Start, tmp_path: Path) -> None:
+    model, port = slow_bundle(tmp_path / "slow"), free_port()
+    http_camera(start, port, make_clip(tmp_path / "clip.mp4", rate=25, frames=50))
+    watching = webcam(start, f"http://127.0.0.1:{port}/live", "--model", str(model), "--port", "0")
+    watching.says(r"^this computer is too slow for the model slow: no look is done within 0\.4 s")
+    page = int(re.search(r"on http://127\.0\.0\.1:(\d+)/", "\n".join(watching.err))[1])
+    status = status_of(page)
+    assert status["headline"] == "too slow for an answer"
+    assert str(status["state"]).startswith("this computer is too slow for the model slow")
+    assert status["shown"] is None
+    watching.process.send_signal(signal.SIGINT)
+    assert watching.wait() == 130
+    assert sum("too slow for the model" in line for line in watching.err) == 1
+    assert re.search(r"begun afresh \d+ times for slowness$", watching.err[-1])
 
 
 def test_a_source_that_is_not_there_fails_soon(start: Start) -> None:

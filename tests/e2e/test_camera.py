@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from browsing import App, serving
 from playwright.sync_api import BrowserContext, Page, expect
+from slow_bundle import slow_bundle
 
 pytestmark = [pytest.mark.e2e, pytest.mark.clips, pytest.mark.timeout(400)]
 
@@ -210,6 +211,27 @@ def test_an_address_without_https_is_explained(
         )
         expect(page.get_by_text("actionstream app --https")).to_be_visible()
         expect(page.get_by_role("link", name="Add a video instead")).to_be_visible()
+
+
+def test_a_model_that_is_too_slow_is_explained(
+    visit: Visit, film: Film, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    slow_bundle(tmp_path / "slow")
+    with serving(tmp_path_factory.mktemp("slow"), "--models", str(tmp_path)) as app:
+        page = open_camera(visit(*film("PlayingPiano")), app)
+        page.get_by_role("link", name="About the model").click()
+        page.get_by_role("combobox", name="Model").click()
+        page.get_by_role("option", name="slow").click()
+        expect(page.get_by_text("slow, fingerprint")).to_be_visible(timeout=60_000)
+        page.get_by_role("link", name="Camera", exact=True).click()
+        start(page)
+        expect(page.get_by_text("This server is too slow for this model")).to_be_visible(
+            timeout=LABEL_MS
+        )
+        expect(page.get_by_test_id("action")).to_have_text("Too slow")
+        page.screenshot(path=tmp_path / "slow.png")
+        page.get_by_role("link", name="Add a video instead").click()
+        expect(page.get_by_role("heading", name="What is happening")).to_be_visible(timeout=30_000)
 
 
 def expect_no_trouble(page: Page) -> None:

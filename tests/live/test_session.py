@@ -104,6 +104,64 @@ def test_a_fresh_start_drops_the_looks_of_before(
         assert (statistics.looks, statistics.readings, statistics.looks_dropped) == (1, 1, 2)
 
 
+def test_a_model_that_is_slower_than_a_fresh_start_is_called_too_slow(
+    watched: tuple[Recognizer, WatchedEngine], spacing: float
+) -> None:
+    model, engine = watched
+    engine.gate.clear()
+    reset = model.card.reset_after_seconds
+    steps = [number * spacing for number in range(200)]
+    with Worker(model) as worker, worker.open() as session:
+        for moment in (step for step in steps if step < 1.9 * reset):
+            session.offer(picture(0, 0.0), moment)
+        assert session.statistics().late_starts == 1
+        assert not session.too_slow  # once may be a hiccup
+        for moment in (step for step in steps if 1.9 * reset <= step < 2.5 * reset):
+            session.offer(picture(0, 0.0), moment)
+        assert session.statistics().late_starts == 2
+        assert session.too_slow
+        assert session.statistics().too_slow
+        assert session.latest is None
+        engine.gate.set()
+        begin = 2.5 * reset
+        for number in range(model.card.ready_after + 2):
+            assert session.too_slow, "until there is an answer"
+            if session.offer(picture(0, 0.0), begin + number * spacing):
+                reading = session.wait(PATIENCE_SECONDS)
+                if reading is not None and reading.status == "ready":
+                    break
+        assert not session.too_slow
+        assert session.statistics().late_starts == 2
+
+
+@pytest.mark.parametrize("jump", [100.0, -1.0])
+def test_a_gap_of_the_camera_is_not_the_models_slowness(
+    watched: tuple[Recognizer, WatchedEngine], jump: float
+) -> None:
+    model, engine = watched
+    engine.gate.clear()
+    with Worker(model) as worker, worker.open() as session:
+        for number in range(5):
+            session.offer(picture(0, 0.0), 10.0 + number * jump)
+        assert session.statistics().looks_dropped >= 4
+        assert session.statistics().late_starts == 0
+        assert not session.too_slow
+        engine.gate.set()
+
+
+def test_a_reset_forgets_slowness(watched: tuple[Recognizer, WatchedEngine]) -> None:
+    model, engine = watched
+    engine.gate.clear()
+    with Worker(model) as worker, worker.open() as session:
+        for number in range(200):
+            session.offer(picture(0, 0.0), number * model.card.spacing_seconds)
+        assert session.too_slow
+        session.reset()
+        assert not session.too_slow
+        assert session.statistics().late_starts > 2
+        engine.gate.set()
+
+
 def test_a_reset_voids_the_look_in_flight(watched: tuple[Recognizer, WatchedEngine]) -> None:
     model, engine = watched
     engine.gate.clear()

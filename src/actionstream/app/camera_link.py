@@ -60,6 +60,8 @@ class CameraLink:
         try:
             session.offer(pixels, time.monotonic())
             reading = session.latest
+            if session.too_slow:  # an older answer would be wrong, "warming up" would not be true
+                return frame
         except ActionstreamError:
             _log.exception("a live stream failed")
             self._leave("failed")
@@ -118,6 +120,12 @@ class CameraLink:
     def statistics(self) -> SessionStatistics:
         session = self._session
         return SessionStatistics() if session is None else session.statistics()
+
+    @property
+    def too_slow(self) -> bool:
+        """Whether the model takes so long on this server that there will be no answer."""
+        session = self._session
+        return session is not None and session.too_slow
 
     def pause(self) -> None:
         """Give the place back until `resume`; frames pass untouched meanwhile."""

@@ -7,7 +7,15 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 TroubleKind = Literal[
-    "insecure", "unsupported", "refused", "missing", "in_use", "other", "no_connection", "full"
+    "insecure",
+    "unsupported",
+    "refused",
+    "missing",
+    "in_use",
+    "other",
+    "no_connection",
+    "full",
+    "slow",
 ]
 
 CONNECTION_SECONDS = 10.0
@@ -68,6 +76,12 @@ _TROUBLES = (
         "All places for cameras are taken just now",
         "As soon as somebody stops, the answer starts here by itself.",
     ),
+    Trouble(
+        "slow",
+        "This server is too slow for this model",
+        "It cannot look at the picture often enough to name what happens. Another model (see About "
+        "the model) or fewer visitors may help; a video is answered at any speed.",
+    ),
 )
 TROUBLES: Mapping[TroubleKind, Trouble] = {trouble.kind: trouble for trouble in _TROUBLES}
 
@@ -82,7 +96,9 @@ _BROWSER_ERRORS: dict[str, TroubleKind] = {
 }
 
 
-def diagnose(facts: Mapping[str, Any], silent_seconds: float, *, full: bool) -> Trouble | None:
+def diagnose(
+    facts: Mapping[str, Any], silent_seconds: float, *, full: bool, slow: bool = False
+) -> Trouble | None:
     """What keeps the camera from being seen; None if nothing is known to.
 
     Args:
@@ -91,12 +107,15 @@ def diagnose(facts: Mapping[str, Any], silent_seconds: float, *, full: bool) -> 
             the last failure to open the camera, or "").
         silent_seconds: how long the server has waited for the first frame of a connection.
         full: all places are taken.
+        slow: the camera is served, but the model takes too long for an answer.
     """
     kind = _browser_trouble(facts)
     if kind is None and silent_seconds >= CONNECTION_SECONDS:
         kind = "no_connection"
     if kind is None and full:
         kind = "full"
+    if kind is None and slow:
+        kind = "slow"
     return None if kind is None else TROUBLES[kind]
 
 

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from actionstream.annotate import draw
+from actionstream.card import Card
 from actionstream.draw import spoken
 from actionstream.draw.labels import UNKNOWN
 from actionstream.frames import Pixels, Reading
@@ -19,6 +20,9 @@ from actionstream.video.picture import DecodedFrame
 
 MOST_PICTURES_PER_SECOND = 25
 """More than this costs processor time that the model can use better."""
+
+
+SLOW = "too slow for an answer"
 
 
 class SharedPicture:
@@ -107,21 +111,23 @@ class CameraView:
 
     def _annotated(self, pixels: Pixels) -> Pixels:
         reading = self._session.latest
-        return pixels if reading is None else draw(pixels, reading, looks_needed=self._looks_needed)
+        if reading is None or self._session.too_slow:
+            return pixels
+        return draw(pixels, reading, looks_needed=self._looks_needed)
 
 
-def page_status(state: str, session: Session, looks_needed: int) -> dict[str, Any]:
+def page_status(state: str, session: Session, card: Card) -> dict[str, Any]:
     """What the page says beside the picture, as its script expects it."""
-    reading = session.latest
+    reading, too_slow = session.latest, session.too_slow
     return {
-        "headline": _headline(reading, looks_needed),
+        "headline": SLOW if too_slow else _headline(reading, card.ready_after),
         "shown": None if reading is None else reading.shown,
         "confidence": 0.0 if reading is None else reading.shown_confidence,
         "top": [
             {"label": spoken(candidate.label), "confidence": candidate.confidence}
             for candidate in (reading.top(3) if reading else [])
         ],
-        "state": state,
+        "state": slow_words(card) if too_slow else state,
         "figures": figures(session),
     }
 
@@ -134,10 +140,21 @@ def _headline(reading: Reading | None, looks_needed: int) -> str:
     return UNKNOWN if reading.shown is None else spoken(reading.shown)
 
 
+def slow_words(card: Card) -> str:
+    """That this computer cannot answer with this model, and what may help."""
+    return (
+        f"this computer is too slow for the model {card.name}: no look is done within "
+        f"{card.reset_after_seconds:.1f} s, so there is no answer; a smaller model (--model) or "
+        "fewer programs beside it may help"
+    )
+
+
 def figures(session: Session) -> str:
     """The rates and the age of the answer, in one line."""
     counts = session.statistics()
+    late = f", begun afresh {counts.late_starts} times for slowness" if counts.late_starts else ""
     return (
         f"camera {counts.frames_per_second:.0f}/s, answers {counts.readings_per_second:.1f}/s, "
         f"{1000 * counts.age_p50_seconds:.0f} ms old, {counts.looks_dropped} looks dropped"
+        f"{late}"
     )

@@ -10,7 +10,14 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
-from actionstream.cli.camera_view import CameraView, SharedPicture, figures, page_status
+from actionstream.card import Card
+from actionstream.cli.camera_view import (
+    CameraView,
+    SharedPicture,
+    figures,
+    page_status,
+    slow_words,
+)
 from actionstream.draw import spoken
 from actionstream.draw.labels import UNKNOWN
 from actionstream.errors import ActionstreamError, FrameError, UnreadableVideoError
@@ -49,6 +56,7 @@ class CameraWatch:
         self._never: str | None = None  # why there was never a picture
         self._source: LiveSource | None = None
         self._figures = ""
+        self._too_slow = False
 
     def run(self, model: Recognizer) -> None:
         """Watch until the source or the time ends.
@@ -68,7 +76,7 @@ class CameraWatch:
             stack.enter_context(_end_after(self._args.seconds, source))
             _say(f"watching {source.name}" + (f" on {page.address}" if page else ""))
             _say("Ctrl-C ends")
-            self._follow(source, session, announcer, page, model.card.ready_after)
+            self._follow(source, session, announcer, page, model.card)
         if self._never is not None:
             raise UnreadableVideoError(source.name, self._never)
 
@@ -124,14 +132,14 @@ class CameraWatch:
         session: Session,
         announcer: Announcer,
         page: LivePage | None,
-        looks_needed: int,
+        card: Card,
     ) -> None:
         converter = threading.Lock()
         with ExitStack() as stack:
             view: CameraView | None = None
             if page is not None:
-                page.tell_by(lambda: page_status(self._state, session, looks_needed))
-                view = stack.enter_context(CameraView(page, session, looks_needed))
+                page.tell_by(lambda: page_status(self._state, session, card))
+                view = stack.enter_context(CameraView(page, session, card.ready_after))
             for frame in source:
                 picture = SharedPicture(frame, converter)
                 try:
@@ -139,9 +147,18 @@ class CameraWatch:
                 except FrameError as error:  # one picture that FFmpeg could not convert
                     _log.warning("%s: %s", source.name, error)
                 announcer.check()
+                self._notice_slowness(session, announcer, card)
                 if view is not None:
                     view.check()
                     view.offer(picture)
+
+    def _notice_slowness(self, session: Session, announcer: Announcer, card: Card) -> None:
+        """Say it once, whenever it begins; what went on until then is over."""
+        too_slow = session.too_slow
+        if too_slow and not self._too_slow:
+            _say(slow_words(card))
+            announcer.lost()
+        self._too_slow = too_slow
 
     def _see(self, reading: Reading) -> None:
         """Print a line when what is shown changes (only with --text)."""

@@ -107,10 +107,20 @@ class Session:
         if moment == "repeated":
             return False
         if moment == "afresh":
+            if self._is_late(time_seconds):
+                self._meter.late_start()
             self._meter.looks_dropped += (self._slot is not None) + (self._in_flight is not None)
             self._begin_stretch()
         self._state = replace(self._state, clock=see(self._state.clock, time_seconds))
         return moment != "not_due"
+
+    def _is_late(self, time_seconds: float) -> bool:
+        """Whether the gap is the model's and not the camera's: frames came, no look was done."""
+        newest = self._state.clock.last_frame_seconds
+        if newest is None or (self._slot is None and self._in_flight is None):
+            return False
+        gap = time_seconds - newest
+        return 0 < gap <= self._card.reset_after_seconds + TOLERANCE_SECONDS
 
     def _put(self, look: Look) -> None:
         """The newest look takes the slot. A drop is counted when a tick goes without its look."""
@@ -178,6 +188,16 @@ class Session:
             return self._meter.statistics()
 
     @property
+    def too_slow(self) -> bool:
+        """Whether the model takes so long here that there will be no answer.
+
+        True when the stream has started afresh twice and more since its last answer, because no
+        look was done within the card's `reset_after_seconds` although frames kept coming.
+        """
+        with self._changed:
+            return self._meter.too_slow
+
+    @property
     def error(self) -> Exception | None:
         """What last went wrong with this stream alone: a bad frame, or `on_reading` raising."""
         with self._changed:
@@ -205,6 +225,7 @@ class Session:
         self._begin_stretch()
         self._history.clear()
         self._latest, self._handed_out = None, True
+        self._meter.late_in_a_row = 0
 
     def __enter__(self) -> Self:
         return self
@@ -260,6 +281,8 @@ class Session:
             self._history.add(reading)
             self._latest, self._handed_out = reading, False
             self._meter.reading(now, reading.age_seconds)
+            if reading.status == "ready":
+                self._meter.answer()
             report = self._on_reading
             self._changed.notify_all()
         if report is not None:

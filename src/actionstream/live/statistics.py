@@ -14,6 +14,9 @@ RATE_SECONDS = 5.0
 MOST_ARRIVALS = 1024
 """Arrivals remembered for the rates, whatever the camera's rate."""
 
+LATE_STARTS_IN_A_ROW = 2
+"""So many without an answer between them, and the model counts as too slow: one may be a hiccup."""
+
 MOST_AGES = 256
 """Ages remembered for the percentiles: about a minute of looks."""
 
@@ -32,6 +35,9 @@ class SessionStatistics:
     readings_per_second: readings that go out.
     age_p50_seconds:     median time from a frame's arrival to its reading; 0 before the first.
     age_p95_seconds:     its 95th percentile.
+    late_starts:         times that the stream started afresh although its frames kept coming,
+                         because no look was done within the card's `reset_after_seconds`.
+    too_slow:            whether that is all that happens now: there will be no answer.
     """
 
     frames_offered: int = 0
@@ -43,6 +49,8 @@ class SessionStatistics:
     readings_per_second: float = 0.0
     age_p50_seconds: float = 0.0
     age_p95_seconds: float = 0.0
+    late_starts: int = 0
+    too_slow: bool = False
 
 
 @dataclass(slots=True)
@@ -81,6 +89,8 @@ class Meter:
     readings: int = 0
     looks_dropped: int = 0
     bad_frames: int = 0
+    late_starts: int = 0
+    late_in_a_row: int = 0
     arrivals: Rate = field(default_factory=Rate)
     publications: Rate = field(default_factory=Rate)
     ages: deque[float] = field(default_factory=lambda: deque(maxlen=MOST_AGES))
@@ -93,6 +103,18 @@ class Meter:
         self.readings += 1
         self.publications.count(now)
         self.ages.append(age_seconds)
+
+    def late_start(self) -> None:
+        self.late_starts += 1
+        self.late_in_a_row += 1
+
+    def answer(self) -> None:
+        """A reading that was ready: the model is fast enough."""
+        self.late_in_a_row = 0
+
+    @property
+    def too_slow(self) -> bool:
+        return self.late_in_a_row >= LATE_STARTS_IN_A_ROW
 
     def statistics(self) -> SessionStatistics:
         now = time.monotonic()
@@ -107,4 +129,6 @@ class Meter:
             self.publications.per_second(now),
             float(p50),
             float(p95),
+            self.late_starts,
+            self.too_slow,
         )

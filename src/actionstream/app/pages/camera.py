@@ -96,7 +96,8 @@ def _trouble(visitor: Visitor, playing: bool) -> None:
     link = visitor.link
     waiting = link.silent_seconds if link is not None else 0.0
     full = state.server().models.is_full() and (link is None or link.state != "running")
-    found = diagnose(facts, waiting, full=full)
+    slow = playing and link is not None and link.too_slow
+    found = diagnose(facts, waiting, full=full, slow=slow)
     if found is not None:
         _say(found)
     elif not playing:
@@ -130,6 +131,8 @@ def _before(link: CameraLink | None) -> str:
 def _reading(link: CameraLink) -> str:
     if link.state == "busy":
         return markup.placeholder("Waiting for a place", "Others are using all of them just now.")
+    if link.too_slow:
+        return markup.placeholder("Too slow", "No look at the picture is done in time.")
     reading = link.latest
     if reading is None or reading.status == "warming_up":
         return markup.placeholder("Warming up", "The first looks are being taken.")
