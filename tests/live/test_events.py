@@ -8,12 +8,14 @@ import os
 import sys
 import threading
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
 from streams import PATIENCE_SECONDS, eventually
+from tiny import RED, plain, tiny_model
 
 from actionstream.errors import ActionstreamError
 from actionstream.frames import Reading
@@ -29,11 +31,14 @@ from actionstream.live.events import (
 LABELS = ("Run", "Jump")
 
 
-def shown(seconds: float, label: str | None, confidence: float = 0.5) -> Reading:
+def shown(
+    seconds: float, label: str | None, confidence: float = 0.5, *, looks: int | None = None
+) -> Reading:
+    """A reading of a stream with ten looks a second that began at 0, unless `looks` says more."""
     return Reading(
         "ready",
         seconds,
-        16,
+        16 + round(10 * seconds) if looks is None else looks,
         LABELS,
         np.array([confidence, 1 - confidence], np.float32),
         shown=label,
@@ -76,11 +81,45 @@ def test_a_fresh_start_ends_the_action_where_it_was_last_seen() -> None:
 
 
 def test_backwards_time_ends_the_action() -> None:
-    assert told([shown(5, "Run"), shown(6, "Run"), shown(1, "Run")]) == [
+    assert told([shown(5, "Run"), shown(6, "Run"), shown(1, "Run", looks=16)]) == [
         ("begin", "Run", 5, None),
         ("end", "Run", 5, 6),
         ("begin", "Run", 1, None),
         ("end", "Run", 1, 1),
+    ]
+
+
+def test_a_fresh_start_without_warming_up_ends_the_action_too() -> None:
+    """With ready_after 1 in the model's card a stream's first look is answered."""
+    readings = [shown(1, "Run", looks=5), shown(2, "Run", looks=6), shown(60, "Run", looks=1)]
+    assert told(readings) == [
+        ("begin", "Run", 1, None),
+        ("end", "Run", 1, 2),
+        ("begin", "Run", 60, None),
+        ("end", "Run", 60, 60),
+    ]
+    again = [shown(1, "Run", looks=1), shown(60, "Run", looks=1), shown(61, "Run", looks=2)]
+    assert told(again) == [
+        ("begin", "Run", 1, None),
+        ("end", "Run", 1, 1),
+        ("begin", "Run", 60, None),
+        ("end", "Run", 60, 61),
+    ]
+
+
+def test_a_gap_ends_the_action_of_a_model_that_answers_at_once() -> None:
+    """The same with a stream: red, five seconds of nothing, red again."""
+    model = tiny_model()
+    card = model.card.model_copy(update={"ready_after": 1})
+    stream = replace(model, bundle=replace(model.bundle, card=card)).live()
+    moments = [0.0, 0.2, 0.4, 5.4, 5.6]
+    readings = [stream.push(plain(RED), moment) for moment in moments]
+    assert [reading.status for reading in readings] == ["ready"] * 5
+    assert told(readings) == [
+        ("begin", "red", 0.0, None),
+        ("end", "red", 0.0, 0.4),
+        ("begin", "red", 5.4, None),
+        ("end", "red", 5.4, 5.6),
     ]
 
 

@@ -69,20 +69,26 @@ class EventFinder:
 
     def __init__(self) -> None:
         self._open: _Open | None = None
+        self._looks_seen = 0  # by the newest reading
 
     def push(self, reading: Reading) -> list[ActionEvent]:
         """The events that this reading brings, the end before the beginning."""
         now, seconds = _wall_clock(reading.age_seconds), reading.time_seconds
+        # Looks only grow in number until the stream starts afresh, whatever brought that about. A
+        # reading that warms up is a sign of it, too, where the one before it did not get here.
+        afresh = reading.looks_seen <= self._looks_seen or reading.status == "warming_up"
+        self._looks_seen = reading.looks_seen
+        before = self.finish() if afresh else []
+        return [*before, *self._follow(reading, seconds, now)]
+
+    def _follow(self, reading: Reading, seconds: float, now: str) -> list[ActionEvent]:
         going = self._open
-        if going is not None and seconds < going.newest_seconds:  # time ran backwards
-            return [*self.finish(), *self.push(reading)]
         if going is not None and going.label == reading.shown:
             going.newest_seconds = seconds
             going.confidence_sum += reading.shown_confidence
             going.count += 1
             return []
-        restarted = reading.status == "warming_up"
-        events = self._end(None if restarted else seconds, now)
+        events = self._end(seconds, now)
         if reading.shown is not None:
             confidence = reading.shown_confidence
             self._open = _Open(reading.shown, seconds, seconds, confidence, 1)
