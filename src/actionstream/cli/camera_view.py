@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, Self
 
 from actionstream.annotate import draw
 from actionstream.card import Card
 from actionstream.draw import spoken
-from actionstream.draw.labels import UNKNOWN
-from actionstream.frames import Pixels, Reading
+from actionstream.draw.labels import UNKNOWN, colour_of
+from actionstream.frames import Pixels, Reading, Segment
 from actionstream.live.page import LivePage
 from actionstream.live.session import Session
 from actionstream.video.jpeg import encode_jpeg
@@ -22,7 +22,8 @@ MOST_PICTURES_PER_SECOND = 25
 """More than this costs processor time that the model can use better."""
 
 
-SLOW = "too slow for an answer"
+MINUTE_SECONDS = 60.0
+SLOW, NO_PICTURE = "too slow for an answer", "waiting for a picture"
 
 
 class SharedPicture:
@@ -117,27 +118,68 @@ class CameraView:
 
 
 def page_status(state: str, session: Session, card: Card) -> dict[str, Any]:
-    """What the page says beside the picture, as its script expects it."""
-    reading, too_slow = session.latest, session.too_slow
+    """What the page says beside the picture, as its script expects it.
+
+    Args:
+        state: the connection's, as `CameraWatch` words it: "connected: ..." while pictures come.
+    """
+    reading, live = session.latest, state.startswith("connected")
+    if session.too_slow:
+        headline, state, reading = SLOW, slow_words(card), None
+    elif not live:  # an answer to a picture of long ago is none
+        headline, reading = NO_PICTURE, None
+    else:
+        headline = _headline(reading, card.ready_after)
     return {
-        "headline": SLOW if too_slow else _headline(reading, card.ready_after),
+        "headline": headline,
         "shown": None if reading is None else reading.shown,
         "confidence": 0.0 if reading is None else reading.shown_confidence,
         "top": [
-            {"label": spoken(candidate.label), "confidence": candidate.confidence}
+            {
+                "label": spoken(candidate.label),
+                "confidence": candidate.confidence,
+                "shown": candidate.label == (reading.shown if reading else None),
+            }
             for candidate in (reading.top(3) if reading else [])
         ],
-        "state": slow_words(card) if too_slow else state,
-        "figures": figures(session),
+        "live": live,
+        "state": state,
+        "figures": _figure_pairs(session),
+        "minute": _minute(session.segments()),
     }
 
 
 def _headline(reading: Reading | None, looks_needed: int) -> str:
     if reading is None:
-        return "waiting for a picture"
+        return NO_PICTURE
     if reading.status == "warming_up":
         return f"warming up {min(reading.looks_seen, looks_needed)}/{looks_needed}"
     return UNKNOWN if reading.shown is None else spoken(reading.shown)
+
+
+def _figure_pairs(session: Session) -> list[tuple[str, str]]:
+    counts = session.statistics()
+    return [
+        ("Camera", f"{counts.frames_per_second:.0f}/s"),
+        ("Answers", f"{counts.readings_per_second:.1f}/s"),
+        ("Age of the answer", f"{1000 * counts.age_p50_seconds:.0f} ms"),
+        ("Looks dropped", f"{counts.looks_dropped}"),
+    ]
+
+
+def _minute(segments: Sequence[Segment]) -> list[dict[str, Any]]:
+    """The segments of the last minute as parts of it: 0 is a minute ago, 1 is the newest answer."""
+    start = segments[-1].end_seconds - MINUTE_SECONDS if segments else 0.0
+    return [
+        {
+            "label": UNKNOWN if part.label is None else spoken(part.label),
+            "colour": "rgb({} {} {})".format(*colour_of(part.label)),
+            "from": max((part.start_seconds - start) / MINUTE_SECONDS, 0.0),
+            "to": (part.end_seconds - start) / MINUTE_SECONDS,
+        }
+        for part in segments
+        if part.end_seconds > start
+    ]
 
 
 def slow_words(card: Card) -> str:
