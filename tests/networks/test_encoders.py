@@ -13,7 +13,7 @@ pytestmark = pytest.mark.torch
 
 from actionstream.errors import FrameError, TrainingError  # noqa: E402
 from actionstream.networks import pretrained  # noqa: E402
-from actionstream.networks.encoders import ENCODERS, build_encoder  # noqa: E402
+from actionstream.networks.encoders import BANDS, ENCODERS, build_encoder  # noqa: E402
 
 
 def pictures(count: int, size: int, seed: int = 0) -> torch.Tensor:
@@ -187,3 +187,35 @@ def test_pictures_of_the_wrong_kind_are_refused(images: torch.Tensor) -> None:
     encoder = build_encoder("resnet18", pretrained=False, input_size=32)
     with pytest.raises(FrameError, match=r"takes uint8 \[N, H, W, 3\]"):
         encoder(images)
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_a_banded_encoder_adds_bands_to_the_plain_one(number: int) -> None:
+    plain = build_encoder(f"efficientnet_lite{number}")
+    banded = build_encoder(f"efficientnet_lite{number}_bands")
+    images = pictures(2, plain.input_size)
+    maps: dict[int, torch.Tensor] = {}
+    blocks = plain.trunk.get_submodule("blocks")
+    for stage in banded.spec.bands:
+        blocks[stage].register_forward_hook(
+            lambda module, given, output, stage=stage: maps.update({stage: output})
+        )
+    with torch.no_grad():
+        deep, features = plain(images), banded(images)
+    pooled = [
+        torch.nn.functional.adaptive_avg_pool2d(maps[stage], (BANDS, 1)).flatten(1)
+        for stage in (2, 4)
+    ]
+    assert features.shape == (2, banded.spec.feature_size)
+    torch.testing.assert_close(features, torch.cat([deep, *pooled], dim=1), atol=1e-5, rtol=0)
+
+
+def test_bands_tell_top_from_bottom_and_not_left_from_right() -> None:
+    encoder = build_encoder("efficientnet_lite0_bands")
+    images = pictures(1, 224)
+    images[:, :112] //= 8  # a dark upper half
+    with torch.no_grad():
+        seen, upside_down, mirrored = (
+            encoder(one)[:, 1280:] for one in (images, images.flip(1), images.flip(2))
+        )
+    assert (seen - upside_down).abs().mean() > 3 * (seen - mirrored).abs().mean()

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from actionstream.errors import TrainingError
-from actionstream.networks.heads import HEADS, Front, LSTMHead, build_head
+from actionstream.networks.heads import HEADS, Front, LSTMHead, Summary, build_head
 
 pytestmark = pytest.mark.torch
 
@@ -18,8 +18,9 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("lstm", {"hidden": 8, "project": 4, "normalise": "l2"}),
     ("lstm", {"hidden": 8, "direct": False, "normalise": "none", "readout": "mean"}),
     ("lstm", {"hidden": 8, "differences": True, "input_dropout": 0.3}),
+    ("lstm", {"hidden": 8, "differences": True, "deviation": True, "evidence": True}),
     ("mean", {}),
-    ("mean", {"differences": True, "normalise": "none"}),
+    ("mean", {"differences": True, "deviation": True}),
 ]
 
 
@@ -32,7 +33,8 @@ def test_a_batch_is_as_many_single_calls(name: str, options: dict[str, Any]) -> 
     torch.manual_seed(0)
     head = build_head(name, 12, 5, **options).eval()
     windows = features(7)
-    head.fit(features(30, seed=1))
+    if isinstance(head, LSTMHead):
+        head.fit(head.read_evidence(features(30, seed=1)))
     together = head(windows)
     assert together.shape == (7, 5)
     assert together.std(dim=0).min() > 1e-4  # the windows matter
@@ -75,26 +77,37 @@ def test_the_last_look_matters_most_to_the_last_readout() -> None:
 
 
 def test_the_summary_by_hand() -> None:
-    front = Front(2, normalise="none", differences=True)
     looks = torch.zeros(1, 16, 2)
     looks[0, :, 0] = torch.arange(16)  # rises by 1 a look
     looks[0, 1::2, 1] = 4.0  # 0 4 0 4 ...
-    assert front.summary(looks).tolist() == [[7.5, 2.0, 1.0, 4.0]]
+    parts = Summary(2, differences=True, deviation=True)(looks)
+    deviation = (255 / 12) ** 0.5  # of 0..15
+    torch.testing.assert_close(parts, torch.tensor([[7.5, 2.0, 1.0, 4.0, deviation, 2.0]]))
+    assert Summary(2, differences=False, deviation=False)(looks).tolist() == [[7.5, 2.0]]
+
+
+def test_the_direct_path_adds_to_the_lstm() -> None:
+    torch.manual_seed(0)
+    head = build_head("lstm", 12, 5, hidden=8, differences=True).eval()
+    window = features(3)
+    direct = build_head("mean", 12, 5, differences=True).eval()
+    direct.load_state_dict({k: v for k, v in head.state_dict().items() if k.startswith("direct.")})
+    assert isinstance(head, LSTMHead)
+    torch.testing.assert_close(head(window), head.read_order(window) + direct(window))
+    assert build_head("lstm", 12, 5, direct=False).read_direct(window) == 0.0
 
 
 def test_standard_features_have_mean_0_and_deviation_1() -> None:
-    front = Front(12, normalise="standard", differences=True)
+    front = Front(12, normalise="standard")
     training = features(50) * torch.linspace(1, 9, 12) + 5
     front.fit(training)
     looks = front(training)
-    summary = front.summary(looks)
     torch.testing.assert_close(looks.mean(dim=(0, 1)), torch.zeros(12), atol=1e-4, rtol=0)
     torch.testing.assert_close(looks.std(dim=(0, 1)), torch.ones(12), atol=1e-2, rtol=0)
-    torch.testing.assert_close(summary.std(dim=0, correction=0), torch.ones(24), atol=1e-3, rtol=0)
 
 
 def test_a_channel_that_never_moved_is_not_blown_up() -> None:
-    front = Front(12, normalise="standard", differences=False)
+    front = Front(12, normalise="standard")
     training = features(50)
     training[:, :, 3] = 2.0
     front.fit(training)
@@ -103,7 +116,7 @@ def test_a_channel_that_never_moved_is_not_blown_up() -> None:
 
 
 def test_l2_forgets_the_length_of_each_look() -> None:
-    front = Front(12, normalise="l2", differences=False)
+    front = Front(12, normalise="l2")
     looks = features(2)
     scaled = looks * torch.rand(2, 16, 1).add(0.5)
     torch.testing.assert_close(front(looks), front(scaled), atol=1e-5, rtol=0)
@@ -130,8 +143,8 @@ def test_the_classic_head_has_the_classic_parameters() -> None:
         ("gru", {}, "there are lstm, mean"),
         ("lstm", {"width": 3}, "unexpected keyword argument 'width'"),
         ("lstm", {"readout": "first"}, "readout must be one of last, mean, got 'first'"),
-        ("mean", {"normalise": "batch"}, "normalise must be one of none, l2, standard"),
-        ("lstm", {"direct": False, "differences": True}, "needs the direct path"),
+        ("lstm", {"normalise": "batch"}, "normalise must be one of none, l2, standard"),
+        ("lstm", {"direct": False, "differences": True}, "need the direct path"),
     ],
 )
 def test_wrong_wishes_are_clear_errors(name: str, options: dict[str, Any], message: str) -> None:

@@ -18,6 +18,7 @@ from actionstream.engines import open_engine
 from actionstream.engines.onnx import open_encoder, open_head
 from actionstream.errors import BundleError, FrameError, TrainingError
 from actionstream.networks.encoders import build_encoder
+from actionstream.networks.heads import LSTMHead
 from actionstream.networks.known import build_served_head
 from actionstream.training import export as export_module
 from actionstream.training.export import export_bundle, export_encoder, export_head
@@ -29,7 +30,8 @@ HEADS: list[tuple[str, dict[str, Any], int]] = [
     ("lstm", {"hidden": 16, "differences": True, "known": "logistic"}, 1),
     ("lstm", {"hidden": 16, "layers": 2, "readout": "mean", "known": "energy"}, 2),
     ("lstm", {"hidden": 16, "project": 8, "normalise": "l2", "direct": False}, 1),
-    ("mean", {"differences": True}, 0),
+    ("lstm", {"hidden": 16, "evidence": True, "differences": True, "deviation": True}, 1),
+    ("mean", {"differences": True, "deviation": True}, 0),
 ]
 
 
@@ -39,7 +41,8 @@ def test_heads_agree_for_any_batch(
 ) -> None:
     torch.manual_seed(0)
     served = build_served_head(name, 24, 5, options)
-    served.head.fit(torch.rand(30, 16, 24))
+    if isinstance(served.head, LSTMHead):
+        served.head.fit(served.head.read_evidence(torch.rand(30, 16, 24)))
     if options.get("known") == "logistic":
         bundles.fill_known(served.known)
     served.train()  # exported in evaluation mode whatever the mode was

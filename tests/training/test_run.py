@@ -125,7 +125,7 @@ def test_the_card_counts_what_was_read(done: Run, split: Split, others: tuple[Cl
 def test_a_run_says_where_it_is_and_leaves_what_it_goes_on_from(done: Run) -> None:
     stages = list(dict.fromkeys(done.reports))
     folds = [f"fold {number} of 3" for number in (1, 2, 3)]
-    assert stages == ["encoding clips", *folds, "final head", "exporting"]
+    assert stages == ["encoding clips", "summing up looks", *folds, "final head", "exporting"]
     names = {str(path.relative_to(done.folder)) for path in done.folder.rglob("*.*")}
     assert {"head.ckpt", "final.ckpt", "folds/fold0.ckpt", "folds/fold2.ckpt"} <= names
     assert not [name for name in names if name.endswith(".tmp")]
@@ -134,6 +134,16 @@ def test_a_run_says_where_it_is_and_leaves_what_it_goes_on_from(done: Run) -> No
     assert (record["kind"], record["bundle"]) == ("train", done.bundle.fingerprint)
     assert record["cross_validation"]["clips"] == 9
     assert record["cross_validation"]["others"] == 3
+
+
+def test_losses_are_there_for_tensorboard(done: Run) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(done.folder / "tensorboard"))
+    events.Reload()
+    heads = [f"loss/fold {number} of 3" for number in (1, 2, 3)] + ["loss/final head"]
+    assert sorted(events.Tags()["scalars"]) == sorted(heads)
+    assert [one.step for one in events.Scalars("loss/final head")] == [*range(1, RECIPE.epochs + 1)]
 
 
 def test_a_folder_that_holds_a_run_is_refused(done: Run, split: Split, tmp_path: Path) -> None:

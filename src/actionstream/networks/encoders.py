@@ -1,5 +1,10 @@
 """The encoders: one RGB picture to one feature vector.
 
+The plain ones give the global average of the last feature map, which says what is in the picture.
+A `_bands` one adds two earlier maps, each averaged over four horizontal bands: these say at which
+height what is, finely enough that a body that jumps or squats changes them, and a mirrored picture
+gives nearly the same. The deep feature alone hardly moves then.
+
 Numbers are inside the network: it takes uint8 [N, H, W, 3] and its first layer brings pixels to
 what the pretrained weights expect. Nothing outside it may normalise.
 """
@@ -7,13 +12,14 @@ what the pretrained weights expect. Nothing outside it may normalise.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import cast
 
 import timm
 import torch
+from timm.models.efficientnet import EfficientNet
 from torch import Tensor, nn
 
 from actionstream.errors import FrameError, TrainingError
@@ -30,6 +36,9 @@ class EncoderSpec:
     feature_size:    D of the features [N, D].
     mean, scale:     the first layer is (pixel - mean) / scale, by channel, pixels in 0..255.
     window_fraction: the centre window, as a fraction of the frame's shorter side.
+    trunk:           the network, whose weights it has.
+    bands:           stages of the trunk (counted from 0) whose output is averaged over `BANDS`
+                     horizontal bands and appended to the feature, channel by channel.
     """
 
     name: str
@@ -38,10 +47,23 @@ class EncoderSpec:
     mean: Triple
     scale: Triple
     window_fraction: float = 1.0
+    trunk: str = ""
+    bands: tuple[int, ...] = ()
+
+
+BANDS = 4
+"""Horizontal bands of a feature map, top to bottom."""
 
 
 def _lite(number: int, input_size: int) -> EncoderSpec:
-    return EncoderSpec(f"efficientnet_lite{number}", input_size, 1280, (127.0,) * 3, (128.0,) * 3)
+    name = f"efficientnet_lite{number}"
+    return EncoderSpec(name, input_size, 1280, (127.0,) * 3, (128.0,) * 3, trunk=name)
+
+
+def _with_bands(plain: EncoderSpec, channels: Mapping[int, int]) -> EncoderSpec:
+    """`channels` of the output of each stage that is banded."""
+    size = plain.feature_size + BANDS * sum(channels.values())
+    return replace(plain, name=f"{plain.name}_bands", feature_size=size, bands=tuple(channels))
 
 
 _RESNET18 = EncoderSpec(
@@ -50,10 +72,24 @@ _RESNET18 = EncoderSpec(
     512,
     mean=(0.485 * 255, 0.456 * 255, 0.406 * 255),
     scale=(0.229 * 255, 0.224 * 255, 0.225 * 255),
+    trunk="resnet18",
 )
 
+_LITE0, _LITE1, _LITE2 = _lite(0, 224), _lite(1, 240), _lite(2, 260)
+
 ENCODERS: Mapping[str, EncoderSpec] = MappingProxyType(
-    {spec.name: spec for spec in (_RESNET18, _lite(0, 224), _lite(1, 240), _lite(2, 260))}
+    {
+        spec.name: spec
+        for spec in (
+            _RESNET18,
+            _LITE0,
+            _LITE1,
+            _LITE2,
+            _with_bands(_LITE0, {2: 40, 4: 112}),
+            _with_bands(_LITE1, {2: 40, 4: 112}),
+            _with_bands(_LITE2, {2: 48, 4: 120}),
+        )
+    }
 )
 """By name. resnet18 is torchvision's, efficientnet_lite* are timm's `tf_` variants."""
 
@@ -88,7 +124,7 @@ class Encoder(nn.Module):
         self.trunk = trunk
 
     def forward(self, images: Tensor) -> Tensor:
-        """Global average of the last feature map.
+        """Global average of the last feature map, then the bands of the spec's stages.
 
         Raises:
             FrameError: images that are not uint8 [N, H, W, 3].
@@ -97,7 +133,34 @@ class Encoder(nn.Module):
             raise FrameError(
                 f"an encoder takes uint8 [N, H, W, 3], got {images.dtype} {list(images.shape)}"
             )
-        return cast(Tensor, self.trunk(self.scale(images)))
+        pixels = self.scale(images)
+        if not self.spec.bands:
+            return cast(Tensor, self.trunk(pixels))
+        return self._banded(cast(EfficientNet, self.trunk), pixels)
+
+    def _banded(self, trunk: EfficientNet, pixels: Tensor) -> Tensor:
+        parts = []
+        looked = trunk.bn1(trunk.conv_stem(pixels))
+        for stage, block in enumerate(trunk.blocks):
+            looked = block(looked)
+            if stage in self.spec.bands:
+                parts.append(average_bands(looked))
+        deep = trunk.global_pool(trunk.bn2(trunk.conv_head(looked)))
+        return torch.cat([deep, *parts], dim=1)
+
+
+def average_bands(feature_map: Tensor) -> Tensor:
+    """[N, C, H, W] to [N, C * BANDS]: each channel's average over horizontal bands.
+
+    Bands overlap by a row where H is no multiple of them, as in torch's adaptive_avg_pool2d, which
+    cannot be exported for such an H.
+    """
+    height = feature_map.shape[2]
+    weights = torch.zeros(height, BANDS, device=feature_map.device, dtype=feature_map.dtype)
+    for band in range(BANDS):
+        first, last = band * height // BANDS, -(-(band + 1) * height // BANDS)
+        weights[first:last, band] = 1.0 / (last - first)
+    return (feature_map.mean(dim=3) @ weights).flatten(1)
 
 
 def find_encoder(name: str) -> EncoderSpec:
@@ -127,10 +190,10 @@ def build_encoder(
         TrainingError: no such encoder, or weights that are missing or do not fit.
     """
     spec = find_encoder(name)
-    trunk = _trunk(name)
+    trunk = _trunk(spec.trunk)
     if pretrained is not False:
         path = None if pretrained is True else Path(pretrained)
-        weights.load_into(trunk, name, path)
+        weights.load_into(trunk, spec.trunk, path)
     return Encoder(spec, input_size or spec.input_size, trunk).eval()
 
 

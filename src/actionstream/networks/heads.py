@@ -1,7 +1,8 @@
 """The heads: features of 16 looks [B, 16, D] to logits [B, K].
 
-`lstm` reads the looks in their order; `mean` only their average, as the yardstick that an LSTM has
-to beat. Both can see, besides the mean feature, how much neighbouring looks differ.
+`lstm` reads the looks in their order; `mean` only what they are on average and how much they vary,
+as the yardstick that an LSTM has to beat. The LSTM head can have that yardstick as a direct path
+beside the LSTM: its logits are added.
 """
 
 from __future__ import annotations
@@ -28,32 +29,24 @@ _SMALLEST_STD_SHARE = 0.1
 
 
 class Front(nn.Module):
-    """Brings features to one scale, and sums a window up.
+    """Brings the looks that the LSTM reads to one scale, [B, 16, D] to [B, 16, D].
 
     normalise: "none"; "l2" (each look has length 1 times sqrt(D)); "standard" (by the mean and
         standard deviation of the training features, which are buffers: see `fit`).
-    differences: the summary is the mean look and the mean absolute difference of neighbouring
-        looks, [B, 2 D], instead of the mean look, [B, D].
     """
 
     mean: Tensor
     std: Tensor
-    summary_mean: Tensor
-    summary_std: Tensor
 
-    def __init__(self, feature_size: int, *, normalise: Normalise, differences: bool) -> None:
+    def __init__(self, feature_size: int, *, normalise: Normalise) -> None:
         super().__init__()
         _one_of("normalise", normalise, get_args(Normalise))
-        self.normalise, self.differences = normalise, differences
-        self.summary_size = feature_size * (2 if differences else 1)
+        self.normalise = normalise
         if normalise == "standard":
             self.register_buffer("mean", torch.zeros(feature_size))
             self.register_buffer("std", torch.ones(feature_size))
-            self.register_buffer("summary_mean", torch.zeros(self.summary_size))
-            self.register_buffer("summary_std", torch.ones(self.summary_size))
 
     def forward(self, features: Tensor) -> Tensor:
-        """Looks at one scale, [B, 16, D] to [B, 16, D]."""
         if self.normalise == "standard":
             return (features - self.mean) / self.std
         if self.normalise == "l2":
@@ -61,53 +54,64 @@ class Front(nn.Module):
             return features / length.clamp(min=_SMALLEST)
         return features
 
-    def summary(self, looks: Tensor) -> Tensor:
-        """The window at a glance, [B, D] or [B, 2 D], from looks that `forward` returned."""
-        summed = self._raw_summary(looks)
-        if self.normalise == "standard":
-            return (summed - self.summary_mean) / self.summary_std
-        return summed
-
-    def _raw_summary(self, looks: Tensor) -> Tensor:
-        mean = looks.mean(dim=1)
-        if not self.differences:
-            return mean
-        steps = (looks[:, 1:] - looks[:, :-1]).abs().mean(dim=1)
-        return torch.cat([mean, steps], dim=1)
-
     @torch.no_grad()
     def fit(self, features: Tensor) -> None:
         """Take the scale from training features [M, 16, D]. Does nothing unless "standard"."""
-        if self.normalise != "standard":
-            return
-        self.mean.copy_(features.mean(dim=(0, 1)))
-        self.std.copy_(_steady(features.std(dim=(0, 1), correction=0)))
-        summed = self._raw_summary(self(features))
-        self.summary_mean.copy_(summed.mean(dim=0))
-        self.summary_std.copy_(_steady(summed.std(dim=0, correction=0)))
+        if self.normalise == "standard":
+            self.mean.copy_(features.mean(dim=(0, 1)))
+            self.std.copy_(steady(features.std(dim=(0, 1), correction=0)))
 
 
-def _steady(std: Tensor) -> Tensor:
-    """Standard deviations that can be divided by."""
+def steady(std: Tensor) -> Tensor:
+    """Standard deviations [D] that can be divided by."""
     return std.clamp(min=max(float(std.mean()) * _SMALLEST_STD_SHARE, _SMALLEST))
+
+
+class Summary(nn.Module):
+    """A window at a glance, [B, 16, D] to [B, P], P being D times the number of parts.
+
+    Always the mean look; then, where asked for, the mean absolute difference of neighbouring looks
+    (`differences`) and the standard deviation over the looks (`deviation`).
+    """
+
+    def __init__(self, feature_size: int, *, differences: bool, deviation: bool) -> None:
+        super().__init__()
+        self.differences, self.deviation = differences, deviation
+        self.size = feature_size * (1 + differences + deviation)
+
+    def forward(self, features: Tensor) -> Tensor:
+        mean = features.mean(dim=1)
+        parts = [mean]
+        if self.differences:
+            parts.append((features[:, 1:] - features[:, :-1]).abs().mean(dim=1))
+        if self.deviation:
+            centred = features - mean[:, None]
+            parts.append((centred.square().mean(dim=1) + _SMALLEST).sqrt())
+        return torch.cat(parts, dim=1)
 
 
 class Head(nn.Module):
     """What every head is: [B, 16, D] to [B, K], K `num_classes` and D `feature_size`.
 
     name, options: those of `build_head` with every default spelled out, as the card keeps them.
+    summary, direct: the direct path, a linear layer on the window's summary; None without one.
     """
 
     name: str = ""
     options: Mapping[str, Option] = MappingProxyType({})
 
-    def __init__(self, feature_size: int, num_classes: int, front: Front) -> None:
+    def __init__(self, feature_size: int, num_classes: int, summary: Summary | None) -> None:
         super().__init__()
-        self.feature_size, self.num_classes, self.front = feature_size, num_classes, front
+        self.feature_size, self.num_classes = feature_size, num_classes
+        self.summary = summary
+        self.direct = None if summary is None else nn.Linear(summary.size, num_classes)
 
-    def fit(self, features: Tensor) -> None:
-        """Take the scale of the features from the training set [M, 16, D]."""
-        self.front.fit(features)
+    def read_direct(self, features: Tensor) -> Tensor | float:
+        """The direct path's part of the logits, [B, K]; 0 without one."""
+        if self.summary is None or self.direct is None:
+            return 0.0
+        logits: Tensor = self.direct(self.summary(features))
+        return logits
 
 
 class LSTMHead(Head):
@@ -118,12 +122,14 @@ class LSTMHead(Head):
         num_classes: K.
         hidden: size of the LSTM's state.
         layers: LSTM layers.
-        dropout: of what the linear layers read (and between LSTM layers).
+        dropout: of what the linear layer reads (and between LSTM layers).
         input_dropout: of what the LSTM reads, by look and channel.
         project: size of a linear layer in front of the LSTM; 0 for none.
+        evidence: the LSTM reads, instead of features, what each look and its change since the look
+            before say by themselves for each class, [B, 16, K].
         normalise: see `Front`.
         direct: logits = linear(LSTM) + linear(summary) instead of linear(LSTM).
-        differences: the summary of the direct path holds the differences of neighbouring looks.
+        differences, deviation: what the summary holds; see `Summary`.
         readout: the LSTM's output at the newest look, or its mean over the looks.
     """
 
@@ -137,35 +143,58 @@ class LSTMHead(Head):
         dropout: float = 0.5,
         input_dropout: float = 0.0,
         project: int = 0,
+        evidence: bool = False,
         normalise: Normalise = "standard",
         direct: bool = True,
         differences: bool = False,
+        deviation: bool = False,
         readout: Readout = "last",
     ) -> None:
-        front = Front(feature_size, normalise=normalise, differences=differences)
-        super().__init__(feature_size, num_classes, front)
         _one_of("readout", readout, get_args(Readout))
-        if differences and not direct:
-            raise TrainingError("differences=True needs the direct path: direct=True")
+        if (differences or deviation) and not direct:
+            raise TrainingError("differences and deviation need the direct path: direct=True")
+        summary = Summary(feature_size, differences=differences, deviation=deviation)
+        super().__init__(feature_size, num_classes, summary if direct else None)
+        self.evidence = nn.Linear(2 * feature_size, num_classes) if evidence else None
+        size = num_classes if evidence else feature_size
+        self.front = Front(size, normalise=normalise)
         self.readout = readout
         self.input_dropout = nn.Dropout(input_dropout)
-        self.project = nn.Linear(feature_size, project) if project else nn.Identity()
+        self.project = nn.Linear(size, project) if project else nn.Identity()
         between = dropout if layers > 1 else 0.0
-        self.lstm = nn.LSTM(
-            project or feature_size, hidden, layers, batch_first=True, dropout=between
-        )
+        self.lstm = nn.LSTM(project or size, hidden, layers, batch_first=True, dropout=between)
         self.dropout = nn.Dropout(dropout)
         self.linear = nn.Linear(hidden, num_classes)
-        self.direct = nn.Linear(front.summary_size, num_classes, bias=False) if direct else None
 
-    def forward(self, features: Tensor) -> Tensor:
-        looks = self.front(features)
+    def widen(self, features: Tensor) -> Tensor:
+        """What the evidence layer reads: looks and their changes, [B, T, D] to [B, T, 2 D]."""
+        changes = (features[:, 1:] - features[:, :-1]).abs()
+        still = torch.zeros_like(features[:, :1])
+        return torch.cat([features, torch.cat([still, changes], dim=1)], dim=2)
+
+    def read_evidence(self, features: Tensor) -> Tensor:
+        """What the LSTM reads: [B, 16, D] to [B, 16, K]; the features themselves without
+        `evidence`.
+        """
+        if self.evidence is None:
+            return features
+        evidence: Tensor = self.evidence(self.widen(features))
+        return evidence
+
+    def fit(self, evidence: Tensor) -> None:
+        """Take the scale from what the LSTM reads of the training set, [M, 16, D or K]."""
+        self.front.fit(evidence)
+
+    def read_order(self, evidence: Tensor) -> Tensor:
+        """The LSTM's part of the logits, [B, K], from what `read_evidence` returned."""
+        looks = self.front(evidence)
         states, _ = self.lstm(self.project(self.input_dropout(looks)))
         read = states[:, -1] if self.readout == "last" else states.mean(dim=1)
         logits: Tensor = self.linear(self.dropout(read))
-        if self.direct is not None:
-            logits = logits + self.direct(self.dropout(self.front.summary(looks)))
         return logits
+
+    def forward(self, features: Tensor) -> Tensor:
+        return self.read_order(self.read_evidence(features)) + self.read_direct(features)
 
 
 class MeanHead(Head):
@@ -178,18 +207,15 @@ class MeanHead(Head):
         feature_size: int,
         num_classes: int,
         *,
-        dropout: float = 0.0,
-        normalise: Normalise = "standard",
         differences: bool = False,
+        deviation: bool = False,
     ) -> None:
-        front = Front(feature_size, normalise=normalise, differences=differences)
-        super().__init__(feature_size, num_classes, front)
-        self.dropout = nn.Dropout(dropout)
-        self.linear = nn.Linear(front.summary_size, num_classes)
+        summary = Summary(feature_size, differences=differences, deviation=deviation)
+        super().__init__(feature_size, num_classes, summary)
 
     def forward(self, features: Tensor) -> Tensor:
-        summary = self.front.summary(self.front(features))
-        logits: Tensor = self.linear(self.dropout(summary))
+        logits = self.read_direct(features)
+        assert isinstance(logits, Tensor)
         return logits
 
 

@@ -5,7 +5,7 @@ Nothing here sees a clip that its head was trained on, nor a clip that chose an 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,7 @@ from torch.nn import functional
 from actionstream import decide
 from actionstream.networks.known import STATISTICS, KnownScore
 from actionstream.training.crossval import ClipOutput, CrossValidation
+from actionstream.training.temperature import fit_temperature, minimise
 from actionstream.training.threads import one_thread
 from actionstream.training.windows import Sample, served_windows
 
@@ -32,42 +33,6 @@ WITHIN_SHRINKAGE = 0.3
 
 PENALTY = 1e-2
 """L2 penalty of the known score's logistic regression, on standardised statistics."""
-
-
-def fit_temperature(
-    logits: Floats, targets: NDArray[np.int64], weights: NDArray[np.float64] | None = None
-) -> float:
-    """The temperature above 0 with the least negative log likelihood.
-
-    Args:
-        logits: float32 [M, K].   targets: int64 [M].   weights: [M], all 1 if None.
-
-    Source: Guo et al. 2017, "On Calibration of Modern Neural Networks", section 4.2.
-    """
-    rows, goal = torch.from_numpy(logits).double(), torch.from_numpy(targets)
-    weight = torch.ones(len(rows)).double() if weights is None else torch.from_numpy(weights)
-    log_temperature = torch.zeros(1, dtype=torch.float64, requires_grad=True)
-
-    def loss() -> Tensor:
-        each = functional.cross_entropy(rows / log_temperature.exp(), goal, reduction="none")
-        return (each * weight).sum() / weight.sum()
-
-    _minimise([log_temperature], loss)
-    return float(log_temperature.detach().exp().clamp(0.05, 20.0))
-
-
-def _minimise(parameters: list[Tensor], loss: Callable[[], Tensor]) -> None:
-    optimizer = torch.optim.LBFGS(
-        parameters, max_iter=200, line_search_fn="strong_wolfe", tolerance_grad=1e-9
-    )
-
-    def closure() -> Tensor:
-        optimizer.zero_grad()
-        value = loss()
-        value.backward()  # type: ignore[no-untyped-call]
-        return value
-
-    optimizer.step(closure)  # type: ignore[no-untyped-call]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -232,7 +197,7 @@ def _set_regression(
         )
         return (each * weigh).sum() + PENALTY * weight.square().sum()
 
-    _minimise([weight, bias], loss)
+    minimise([weight, bias], loss)
     _set(module.statistic_mean, mean)
     _set(module.statistic_std, std)
     _set(module.weight, weight.detach().numpy())

@@ -10,10 +10,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from actionstream.datasets.clips import Clip
-from actionstream.datasets.groups import carve_folds
-from actionstream.errors import TrainingError
-from actionstream.networks.heads import Head
+from actionstream.networks.heads import Head, build_head
+from actionstream.training.closed_form import HeadSums, gather_sums
+from actionstream.training.folds import deal_folds
 from actionstream.training.loop import fit_head
 from actionstream.training.recipe import Recipe
 from actionstream.training.threads import one_thread
@@ -21,6 +20,9 @@ from actionstream.training.windows import Sample, served_windows
 
 Report = Callable[[str, float, float], None]
 """Called with (what is being done, steps done, steps in all)."""
+
+Losses = Callable[[str, int, float], None]
+"""Called with (which head, epochs done, mean loss of the epoch)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,10 +48,14 @@ class FoldHead:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CrossValidation:
-    """Out-of-fold outputs of every clip, in the order of the samples, and the folds' heads."""
+    """Out-of-fold outputs of every clip, in the order of the samples, and the folds' heads.
+
+    sums: what the closed-form layers need of the folds, for the head of all folds to use again.
+    """
 
     outputs: tuple[ClipOutput, ...]
     heads: tuple[FoldHead, ...]
+    sums: HeadSums
 
 
 def cross_validate(
@@ -60,6 +66,7 @@ def cross_validate(
     seed: int = 0,
     folder: Path | None = None,
     report: Report | None = None,
+    on_loss: Losses | None = None,
 ) -> CrossValidation:
     """Train one head a fold on the other folds and let it read the fold's clips.
 
@@ -72,6 +79,7 @@ def cross_validate(
     """
     clips = [sample.clip for sample in samples]
     folds = deal_folds(clips, num_classes, folds=recipe.folds, seed=seed)
+    sums = _sum_up(samples, folds, num_classes, recipe, report)
     outputs: dict[int, ClipOutput] = {}
     heads = []
     for number, held_out in enumerate(folds):
@@ -84,44 +92,47 @@ def cross_validate(
             recipe,
             seed=seed,
             checkpoint=checkpoint,
-            on_epoch=_epoch_report(report, f"fold {number + 1} of {len(folds)}"),
+            on_epoch=epoch_report(f"fold {number + 1} of {len(folds)}", report, on_loss),
+            sums=sums.without(number),
         )
         heads.append(FoldHead(number, head, seen))
         for index in held_out:
             logits = read_clip(head, samples[index], recipe.ready_after)
             outputs[index] = ClipOutput(samples[index], number, logits)
-    return CrossValidation(tuple(outputs[index] for index in range(len(samples))), tuple(heads))
+    ordered = tuple(outputs[index] for index in range(len(samples)))
+    return CrossValidation(ordered, tuple(heads), sums)
 
 
-def deal_folds(
-    clips: Sequence[Clip], num_classes: int, *, folds: int, seed: int
-) -> tuple[tuple[int, ...], ...]:
-    """`carve_folds`, and every class is in two of the folds at least.
-
-    Raises:
-        TrainingError: a class has no clip, or is in one fold only: its clips would be read by a
-            head that never saw the class.
-        DatasetError: fewer groups than folds.
-    """
-    dealt = carve_folds(clips, folds=folds, seed=seed)
-    labels = {clip.label for clip in clips if clip.label is not None}
-    if len(labels) < num_classes:
-        raise TrainingError(f"only {len(labels)} of {num_classes} classes have a training clip")
-    for held_out in dealt:
-        apart = set(held_out)
-        seen = {clip.label for index, clip in enumerate(clips) if index not in apart}
-        for label in sorted(labels - seen):
-            raise TrainingError(
-                f"{label}: all of its training clips come from one source, or from sources that "
-                "it shares; cross-validation needs two sources for every class"
-            )
-    return dealt
+def _sum_up(
+    samples: Sequence[Sample],
+    folds: Sequence[Sequence[int]],
+    num_classes: int,
+    recipe: Recipe,
+    report: Report | None,
+) -> HeadSums:
+    what = "summing up looks"
+    if report is not None:
+        report(what, 0, 1)
+    feature_size = samples[0].views[0].shape[1]
+    head = build_head(recipe.head, feature_size, num_classes, **recipe.options)
+    sums = gather_sums(head, samples, folds, recipe)
+    if report is not None:
+        report(what, 1, 1)
+    return sums
 
 
-def _epoch_report(report: Report | None, where: str) -> Callable[[int, int, float], None] | None:
-    if report is None:
-        return None
-    return lambda epoch, epochs, loss: report(f"{where}, loss {loss:.3f}", epoch, epochs)
+def epoch_report(
+    where: str, report: Report | None, on_loss: Losses | None
+) -> Callable[[int, int, float], None]:
+    """What `fit_head` calls after every epoch, to tell whoever wants to know."""
+
+    def tell(epoch: int, epochs: int, loss: float) -> None:
+        if report is not None:
+            report(f"{where}, loss {loss:.3f}", epoch, epochs)
+        if on_loss is not None:
+            on_loss(where, epoch, loss)
+
+    return tell
 
 
 @one_thread()

@@ -15,11 +15,12 @@ from actionstream.datasets.clips import Clip
 from actionstream.errors import VideoError
 from actionstream.networks.encoders import Encoder
 from actionstream.networks.heads import Head
-from actionstream.training.calibrate import fit_temperature, keeping
+from actionstream.training.calibrate import keeping
 from actionstream.training.clip_frames import read_pictures
 from actionstream.training.crossval import Report, read_clip
 from actionstream.training.frame_recipe import FrameRecipe
 from actionstream.training.store import Looks
+from actionstream.training.temperature import fit_temperature
 from actionstream.training.windows import Sample, read_ends
 
 ENCODED_AT_ONCE = 64

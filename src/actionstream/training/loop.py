@@ -1,4 +1,10 @@
-"""The training loop of a head on stored features: deterministic, resumable after every epoch."""
+"""The training of a head on stored features: deterministic, resumable after every epoch.
+
+The layers with a closed form are solved for first (see `actionstream.training.closed_form`). The
+LSTM then learns, by gradient descent, what to add to the direct path; for a clip it is shown what
+layers say that never saw its group, since on clips that they were fitted on they leave nothing to
+learn.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +20,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from actionstream.networks.heads import Head, build_head
+from actionstream.networks.heads import Head, LSTMHead, build_head
 from actionstream.training.checkpoint import load_checkpoint, save_checkpoint
+from actionstream.training.closed_form import HeadFits, HeadSums, fit_closed_form
 from actionstream.training.recipe import Recipe
 from actionstream.training.threads import one_thread
 from actionstream.training.windows import Sample, random_windows
@@ -31,11 +39,14 @@ EpochReport = Callable[[int, int, float], None]
 
 @dataclass(slots=True)
 class _Run:
-    """All that changes while a head is trained: what a checkpoint holds."""
+    """All that changes while a head is trained: what a checkpoint holds.
+
+    optimizer: None where nothing is left to learn by gradient descent.
+    """
 
     head: Head
     average: Head
-    optimizer: torch.optim.Optimizer
+    optimizer: torch.optim.Optimizer | None
     random: np.random.Generator
     epoch: int = 0
 
@@ -43,7 +54,7 @@ class _Run:
         return {
             "head": self.head.state_dict(),
             "average": self.average.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "optimizer": {} if self.optimizer is None else self.optimizer.state_dict(),
             "random": json.dumps(self.random.bit_generator.state),
             "torch_random": torch.get_rng_state(),
             "epoch": self.epoch,
@@ -52,7 +63,8 @@ class _Run:
     def restore(self, state: dict[str, Any]) -> None:
         self.head.load_state_dict(state["head"])
         self.average.load_state_dict(state["average"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        if self.optimizer is not None:
+            self.optimizer.load_state_dict(state["optimizer"])
         self.random.bit_generator.state = json.loads(state["random"])
         torch.set_rng_state(state["torch_random"])
         self.epoch = state["epoch"]
@@ -68,6 +80,7 @@ def fit_head(
     checkpoint: Path | None = None,
     on_epoch: EpochReport | None = None,
     start: Head | None = None,
+    sums: HeadSums | None = None,
 ) -> Head:
     """Train a head from scratch, or go on from `checkpoint` if it is there.
 
@@ -78,18 +91,18 @@ def fit_head(
         seed: decides weights, order and windows; the same seed gives the same head.
         checkpoint: file written after every epoch, and read first.
         on_epoch: progress.
-        start: a trained head whose parameters are taken over where name and shape fit.
+        start: a trained head whose LSTM is taken over where name and shape fit.
+        sums: see `fit_closed_form`.
 
     Returns:
         The averaged head in evaluation mode.
 
     Raises:
         TrainingError: the checkpoint is damaged, or of another recipe, seed, clip list, encoder,
-            labels or start.
+            labels or start; or classes that cannot be dealt into folds.
     """
     torch.manual_seed(seed)
     torch.use_deterministic_algorithms(True)
-    run = _start(samples, num_classes, recipe, seed, start)
     identity = {
         "recipe": recipe.facts(),
         "seed": seed,
@@ -97,17 +110,32 @@ def fit_head(
         "features or labels": _features_digest(samples, num_classes),
         "start": None if start is None else _parameters_digest(start),
     }
+    resumed = None
     if checkpoint is not None and checkpoint.exists():
-        run.restore(load_checkpoint(checkpoint, identity))
-        _log.info("resumed %s after epoch %d", checkpoint, run.epoch)
-    while run.epoch < recipe.epochs:
-        loss = _epoch(run, samples, num_classes, recipe)
+        resumed = load_checkpoint(checkpoint, identity)
+        _log.info("resuming %s", checkpoint)
+    head = build_head(recipe.head, samples[0].views[0].shape[1], num_classes, **recipe.options)
+    if start is not None:
+        _take_over(head, start)
+    fits = None
+    if resumed is None or resumed["epoch"] < _epochs(head, recipe):
+        fits = fit_closed_form(head, samples, recipe, seed=seed, sums=sums)
+    run = _start(head, samples, recipe, seed, fits, fresh=start is None)
+    if resumed is not None:
+        run.restore(resumed)
+    while run.epoch < _epochs(head, recipe):
+        loss = _epoch(run, samples, num_classes, recipe, fits)
         run.epoch += 1
         if checkpoint is not None:
             save_checkpoint(checkpoint, run.state(), identity)
         if on_epoch is not None:
             on_epoch(run.epoch, recipe.epochs, loss)
     return run.average.eval()
+
+
+def _epochs(head: Head, recipe: Recipe) -> int:
+    """A head that is a direct path alone needs none."""
+    return recipe.epochs if isinstance(head, LSTMHead) else 0
 
 
 def _features_digest(samples: Sequence[Sample], num_classes: int) -> str:
@@ -128,50 +156,98 @@ def _parameters_digest(head: Head) -> str:
 
 
 def _start(
-    samples: Sequence[Sample], num_classes: int, recipe: Recipe, seed: int, start: Head | None
+    head: Head,
+    samples: Sequence[Sample],
+    recipe: Recipe,
+    seed: int,
+    fits: HeadFits | None,
+    *,
+    fresh: bool,
 ) -> _Run:
-    feature_size = samples[0].views[0].shape[1]
-    head = build_head(recipe.head, feature_size, num_classes, **recipe.options)
     random = np.random.default_rng(seed)
-    known = [sample for sample in samples if sample.target is not None]
-    head.fit(torch.from_numpy(random_windows(known, recipe.ready_after, random)))
-    if start is not None:
-        _take_over(head, start)
+    if not isinstance(head, LSTMHead):
+        return _Run(head, head, None, random)
+    known = np.flatnonzero([sample.target is not None for sample in samples])
+    windows = random_windows([samples[int(i)] for i in known], recipe.ready_after, random)
+    head.fit(_evidence(head, torch.from_numpy(windows), known, fits))
+    if fresh and head.direct is not None:  # it starts with nothing to add
+        nn.init.zeros_(head.linear.weight)
+        nn.init.zeros_(head.linear.bias)
     optimizer = torch.optim.AdamW(
-        head.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
+        _learnt(head), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
     )
     return _Run(head, copy.deepcopy(head).eval(), optimizer, random)
 
 
+def _learnt(head: Head) -> list[nn.Parameter]:
+    """What gradient descent learns: all but what has a closed form."""
+    solved = ("direct.", "evidence.")
+    return [p for name, p in head.named_parameters() if not name.startswith(solved)]
+
+
 @torch.no_grad()
 def _take_over(head: Head, start: Head) -> None:
-    """Copy the parameters that fit; the scale of the features stays that of the new clips."""
+    """Copy the parameters that fit; scale and closed-form layers become those of the clips."""
     given = dict(start.named_parameters())
     for name, parameter in head.named_parameters():
         if name in given and given[name].shape == parameter.shape:
             parameter.copy_(given[name])
 
 
-def _epoch(run: _Run, samples: Sequence[Sample], num_classes: int, recipe: Recipe) -> float:
+def _epoch(
+    run: _Run,
+    samples: Sequence[Sample],
+    num_classes: int,
+    recipe: Recipe,
+    fits: HeadFits | None,
+) -> float:
     """One pass over the clips, one window each; returns the mean loss."""
+    assert run.optimizer is not None
     run.head.train()
     order = run.random.permutation(len(samples))
     steps = math.ceil(len(order) / recipe.batch_size)
     losses = []
     for step in range(steps):
-        batch = [samples[i] for i in order[step * recipe.batch_size :][: recipe.batch_size]]
+        positions = order[step * recipe.batch_size :][: recipe.batch_size]
+        batch = [samples[position] for position in positions]
         progress = (run.epoch + step / steps) / recipe.epochs
         for group in run.optimizer.param_groups:
             group["lr"] = recipe.learning_rate * _schedule(progress)
         features = torch.from_numpy(random_windows(batch, recipe.ready_after, run.random))
-        loss = _loss(run.head(features), batch, num_classes, recipe)
+        logits = _held_out_logits(run.head, features, positions, fits)
+        loss = _loss(logits, batch, num_classes, recipe)
         run.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(run.head.parameters(), 1.0)
+        nn.utils.clip_grad_norm_(_learnt(run.head), 1.0)
         run.optimizer.step()
         _average(run, recipe.average_decay, run.epoch * steps + step)
         losses.append(loss.item())
     return float(np.mean(losses))
+
+
+def _held_out_logits(
+    head: Head, features: Tensor, positions: NDArray[np.int64], fits: HeadFits | None
+) -> Tensor:
+    """The head's logits, with closed-form layers that never saw the clips' fold."""
+    assert isinstance(head, LSTMHead)
+    logits = head.read_order(_evidence(head, features, positions, fits))
+    if fits is None or fits.direct is None or head.summary is None:
+        return logits
+    folds = fits.fold_of[torch.from_numpy(positions)]
+    with torch.no_grad():
+        direct = fits.direct.read_held_out(head.summary(features), folds)
+    return logits + direct
+
+
+@torch.no_grad()
+def _evidence(
+    head: LSTMHead, features: Tensor, positions: NDArray[np.int64], fits: HeadFits | None
+) -> Tensor:
+    """What the LSTM reads of windows of the samples at these positions."""
+    if fits is None or fits.evidence is None:
+        return head.read_evidence(features)
+    folds = fits.fold_of[torch.from_numpy(positions)]
+    return fits.evidence.read_held_out(head.widen(features), folds)
 
 
 def _schedule(progress: float) -> float:
@@ -200,5 +276,5 @@ def _loss(logits: Tensor, batch: Sequence[Sample], num_classes: int, recipe: Rec
 def _average(run: _Run, decay: float, step: int) -> None:
     """Exponential average of the weights; early steps count more so that it starts unbiased."""
     rate = min(decay, (1.0 + step) / (10.0 + step))
-    for kept, new in zip(run.average.parameters(), run.head.parameters(), strict=True):
+    for kept, new in zip(_learnt(run.average), _learnt(run.head), strict=True):
         kept.lerp_(new, 1.0 - rate)

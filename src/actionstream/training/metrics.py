@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torchmetrics.functional.classification import binary_auroc, binary_calibration_error
 
 BOOTSTRAP_DRAWS = 2000
 
@@ -76,16 +78,13 @@ def expected_calibration_error(
 
     Source: Guo et al. 2017, "On Calibration of Modern Neural Networks", equation 3.
     """
-    sure, hits = np.asarray(confidences), np.asarray(correct, dtype=np.float64)
-    bin_of = np.minimum((sure * bins).astype(int), bins - 1)
-    gaps = [
-        abs(hits[bin_of == one].mean() - sure[bin_of == one].mean()) * (bin_of == one).mean()
-        for one in np.unique(bin_of)
-    ]
-    return float(np.sum(gaps))
+    sure = torch.as_tensor(np.asarray(confidences, dtype=np.float64))
+    hits = torch.as_tensor(np.asarray(correct)).long()
+    return float(binary_calibration_error(sure, hits, n_bins=bins, norm="l1"))
 
 
 def area_under_roc(positive: Sequence[float] | Floats, negative: Sequence[float] | Floats) -> float:
-    """Probability that a positive scores above a negative, ties counted half (Mann-Whitney)."""
-    high, low = np.asarray(positive)[:, None], np.asarray(negative)[None]
-    return float((high > low).mean() + 0.5 * (high == low).mean())
+    """Probability that a positive scores above a negative, ties counted half."""
+    scores = torch.as_tensor(np.concatenate([positive, negative]).astype(np.float64))
+    sides = torch.cat([torch.ones(len(positive)), torch.zeros(len(negative))]).long()
+    return float(binary_auroc(scores, sides))

@@ -21,6 +21,7 @@ Option = int | float | bool | str
 class Recipe:
     """How a head is trained on the stored features of a frozen encoder.
 
+    input_size:       side of the encoder's input in pixels; 0 for the one it was pretrained at.
     spacing_seconds, ready_after: the sampling rule's, as the card will carry them.
     views:            stored views a clip, the served one included.
     head, options:    networks.heads' name and constructor options.
@@ -28,6 +29,7 @@ class Recipe:
     label_smoothing:  as in torch's cross_entropy.
     outlier_weight:   weight of the clips with no known action, whose target is uniform
                       (Hendrycks et al. 2019, outlier exposure).
+    penalty:          of the ridge regression that solves for the head's closed-form layers.
     average_decay:    per step, of the exponential average of weights that is kept.
     folds:            of the grouped cross-validation that calibrates and chooses.
 
@@ -37,6 +39,7 @@ class Recipe:
 
     name: str
     encoder: str
+    input_size: int = 0
     spacing_seconds: float = 0.18
     ready_after: int = 6
     views: int = 2
@@ -49,6 +52,7 @@ class Recipe:
     weight_decay: float = 0.05
     label_smoothing: float = 0.0
     outlier_weight: float = 0.2
+    penalty: float = 1.0
     average_decay: float = 0.99
     folds: int = 5
     smooth_tau_seconds: float = 0.6
@@ -68,6 +72,7 @@ class Recipe:
 
 
 _BOUNDS: Mapping[str, tuple[float, float]] = {
+    "input_size": (0, 1024),
     "spacing_seconds": (0.01, 10.0),
     "ready_after": (1, WINDOW),
     "views": (1, math.inf),
@@ -78,9 +83,10 @@ _BOUNDS: Mapping[str, tuple[float, float]] = {
     "weight_decay": (0.0, math.inf),
     "label_smoothing": (0.0, 1.0),
     "outlier_weight": (0.0, math.inf),
+    "penalty": (1e-6, math.inf),
     "average_decay": (0.0, 1.0),
     "folds": (2, math.inf),
-    "smooth_tau_seconds": (0.0, math.inf),
+    "smooth_tau_seconds": (0.01, math.inf),
     "hold_seconds": (0.0, math.inf),
     "switch_margin": (0.0, 1.0),
 }

@@ -24,11 +24,13 @@ from actionstream.networks.heads import Head, build_head
 from actionstream.networks.known import ServedHead
 from actionstream.preprocess import Geometry, preprocess
 from actionstream.sampling import WINDOW, SamplingRule
+from actionstream.training.board import losses_to
 from actionstream.training.calibrate import Calibration, calibrate
 from actionstream.training.card_fields import card_fields, validation_figures
-from actionstream.training.crossval import CrossValidation, cross_validate, deal_folds
+from actionstream.training.crossval import CrossValidation, cross_validate, epoch_report
 from actionstream.training.encoder_file import encoder_file
 from actionstream.training.final import export_checkpoint, save_final
+from actionstream.training.folds import deal_folds
 from actionstream.training.loop import fit_head
 from actionstream.training.recipe import Recipe
 from actionstream.training.records import append_record
@@ -122,7 +124,9 @@ def _build_encoder(recipe: Recipe, settings: Settings) -> Encoder:
                 f"{recipe.encoder}; choose another recipe, or --set encoder={encoder.spec.name}"
             )
         return encoder
-    return build_encoder(recipe.encoder, pretrained=settings.weights or True).eval()
+    return build_encoder(
+        recipe.encoder, pretrained=settings.weights or True, input_size=recipe.input_size or None
+    )
 
 
 def sampling_rule(recipe: Recipe) -> SamplingRule:
@@ -136,7 +140,9 @@ def experiment(
     """Cross-validate a recipe and append one line to `records.jsonl`; exports nothing."""
     prepared = prepare(split, others, recipe, settings, report)
     began = time.perf_counter()
-    validation = _cross_validate(prepared, split, recipe, settings, report, keep=False)
+    validation = cross_validate(
+        prepared.samples, len(split.labels), recipe, seed=settings.seed, report=report
+    )
     calibration = calibrate(validation, len(split.labels), recipe.ready_after)
     figures = validation_figures(validation, calibration)
     record = {
@@ -165,17 +171,27 @@ def train(
     """
     _check_folder(settings)
     prepared = prepare(split, others, recipe, settings, report)
-    validation = _cross_validate(prepared, split, recipe, settings, report, keep=True)
-    calibration = calibrate(validation, len(split.labels), recipe.ready_after)
-    head = fit_head(
-        prepared.samples,
-        len(split.labels),
-        recipe,
-        seed=settings.seed,
-        checkpoint=settings.folder / "head.ckpt",
-        on_epoch=lambda done, total, loss: report(f"final head, loss {loss:.3f}", done, total),
-        start=_head_of(settings.init),
-    )
+    with losses_to(settings.folder) as on_loss:
+        validation = cross_validate(
+            prepared.samples,
+            len(split.labels),
+            recipe,
+            seed=settings.seed,
+            folder=settings.folder / "folds",
+            report=report,
+            on_loss=on_loss,
+        )
+        calibration = calibrate(validation, len(split.labels), recipe.ready_after)
+        head = fit_head(
+            prepared.samples,
+            len(split.labels),
+            recipe,
+            seed=settings.seed,
+            checkpoint=settings.folder / "head.ckpt",
+            on_epoch=epoch_report("final head", report, on_loss),
+            start=_head_of(settings.init),
+            sums=validation.sums,
+        )
     report("exporting", 0, 1)
     bundle = _export(prepared, head, validation, calibration, split, recipe, settings)
     report("exporting", 1, 1)
@@ -197,25 +213,6 @@ def _check_folder(settings: Settings) -> None:
         raise TrainingError(
             f"{settings.folder}: holds a run already; go on with --resume or choose another --out"
         )
-
-
-def _cross_validate(
-    prepared: Prepared,
-    split: Split,
-    recipe: Recipe,
-    settings: Settings,
-    report: Report,
-    *,
-    keep: bool,
-) -> CrossValidation:
-    return cross_validate(
-        prepared.samples,
-        len(split.labels),
-        recipe,
-        seed=settings.seed,
-        folder=settings.folder / "folds" if keep else None,
-        report=report,
-    )
 
 
 def _head_of(init: Path | None) -> Head | None:

@@ -39,7 +39,7 @@ from actionstream.training.views import RECIPE_VERSION, View, draw_view, paint
 from actionstream.training.whole import whole_file
 from actionstream.video import VideoReader
 
-BATCH = 16
+BATCH = 4
 
 _log = logging.getLogger(__name__)
 
