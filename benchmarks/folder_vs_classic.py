@@ -130,7 +130,7 @@ def report(model: Recognizer, ours: Tally, often: Tally, once: Tally) -> bool:
     single = once.seconds_a_clip / ours.seconds_a_clip
     print(f"  against one classic answer a clip: {single:.2f} times as fast a clip")
     times = often.milliseconds / ours.milliseconds
-    bar = BARS.get(model.card.encoder.name)
+    bar = BARS.get(model.card.encoder.name.removesuffix("_bands"))
     if bar is None:
         print(f"  as many answers: {times:.1f} times faster")
         return True

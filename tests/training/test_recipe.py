@@ -31,13 +31,15 @@ def test_every_recipe_can_be_built() -> None:
 
 
 def test_fields_and_options_are_changed() -> None:
-    changes = {"epochs": 3, "learning_rate": 1, "head": "mean", "options.dropout": 0.2}
+    changes = {"epochs": 3, "learning_rate": 1, "options.dropout": 0.2}
     recipe = find_recipe("lite0", changes)
-    assert (recipe.epochs, recipe.learning_rate, recipe.head) == (3, 1.0, "mean")
+    assert (recipe.epochs, recipe.learning_rate, recipe.head) == (3, 1.0, "lstm")
     assert isinstance(recipe.learning_rate, float)
     assert recipe.options == {**RECIPES["lite0"].options, "dropout": 0.2}
     assert "dropout" not in RECIPES["lite0"].options or recipe != RECIPES["lite0"]
     assert find_recipe("lite0") == RECIPES["lite0"]
+    mean = find_recipe("lite0", {"head": "mean", "options.deviation": True})
+    assert (mean.head, mean.options) == ("mean", {"deviation": True})
 
 
 @pytest.mark.parametrize(
@@ -50,6 +52,7 @@ def test_fields_and_options_are_changed() -> None:
         ("lite0", {"epochs": 2.5}, "epochs must be of type int, got 2.5"),
         ("lite0", {"epochs": 0}, "epochs of a recipe is at least 1, got 0"),
         ("lite0", {"folds": 1}, "folds of a recipe is at least 2, got 1"),
+        ("lite0", {"smooth_tau_seconds": 0.0}, "smooth_tau_seconds of a recipe is at least 0.01"),
         ("lite0", {"views": 0}, "views of a recipe is at least 1, got 0"),
         ("lite0", {"ready_after": 17}, "ready_after of a recipe is 1 to 16, got 17"),
         ("lite0", {"spacing_seconds": -0.1}, "spacing_seconds of a recipe is 0.01 to 10"),

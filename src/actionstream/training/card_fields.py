@@ -142,19 +142,22 @@ def figure(name: str, value: Figure, evaluated: int, listed: int, how: str) -> d
     }
 
 
+TEST_FIGURES = ("top-1", "top-1 as answered", "top-3", "kept as known", "others refused")
+"""Names of what `test_figures` gives; the last only where there are such clips."""
+
+
 def test_figures(evaluation: Evaluation, split: str) -> list[dict[str, Any]]:
     """The figures of the test list, for the card."""
     count, listed = len(evaluation.known_clips), evaluation.listed
     how = f"{split}, test list, through recognition of the files"
+    parts = (evaluation.top1(), evaluation.top1_shown(), evaluation.top3(), evaluation.known_kept())
     figures = [
-        figure("top-1", evaluation.top1(), count, listed, how),
-        figure("top-1 as answered", evaluation.top1_shown(), count, listed, how),
-        figure("top-3", evaluation.top3(), count, listed, how),
-        figure("kept as known", evaluation.known_kept(), count, listed, how),
+        figure(name, value, count, listed, how)
+        for name, value in zip(TEST_FIGURES, parts, strict=False)
     ]
     refused = evaluation.others_refused()
     if refused is not None:
         others = len(evaluation.other_clips)
         how = "clips of other actions and of none, not used in training"
-        figures.append(figure("others refused", refused, others, others, how))
+        figures.append(figure(TEST_FIGURES[-1], refused, others, others, how))
     return figures

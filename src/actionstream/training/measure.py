@@ -9,17 +9,17 @@ from pathlib import Path
 from actionstream import card as cards
 from actionstream.bundle import Bundle, write_bundle
 from actionstream.card import Card
-from actionstream.training.card_fields import test_figures
+from actionstream.training.card_fields import TEST_FIGURES, test_figures
 from actionstream.training.evaluate import Evaluation
 
 
 def write_figures(bundle: Bundle, evaluation: Evaluation, split: str) -> Bundle:
     """The same bundle with these figures in its card, in the same place; figures of an earlier
-    evaluation are replaced, those of cross-validation stay.
+    evaluation are replaced, those from inside the training list stay.
     """
-    kept = [f for f in bundle.card.measured.figures if f.name.startswith("cross-validated")]
+    kept = [one for one in bundle.card.measured.figures if one.name not in TEST_FIGURES]
     measured = {
-        "figures": [*(f.model_dump() for f in kept), *test_figures(evaluation, split)],
+        "figures": [*(one.model_dump() for one in kept), *test_figures(evaluation, split)],
         "per_class": evaluation.per_class(),
     }
 

@@ -42,17 +42,17 @@ class Recipe:
     input_size: int = 0
     spacing_seconds: float = 0.18
     ready_after: int = 6
-    views: int = 2
+    views: int = 4
     window_fraction: float = 1.0
     head: str = "lstm"
     options: Mapping[str, Option] = field(default_factory=dict)
-    epochs: int = 25
+    epochs: int = 8
     batch_size: int = 64
-    learning_rate: float = 2e-3
-    weight_decay: float = 0.05
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.1
     label_smoothing: float = 0.0
     outlier_weight: float = 0.2
-    penalty: float = 1.0
+    penalty: float = 0.3
     average_decay: float = 0.99
     folds: int = 5
     smooth_tau_seconds: float = 0.6
@@ -92,20 +92,21 @@ _BOUNDS: Mapping[str, tuple[float, float]] = {
 }
 
 _HEAD: Mapping[str, Option] = {
-    "hidden": 96,
-    "project": 128,
-    "dropout": 0.5,
+    "hidden": 32,
+    "dropout": 0.3,
     "input_dropout": 0.2,
+    "evidence": True,
     "differences": True,
+    "deviation": True,
     "readout": "mean",
 }
-"""Chosen by grouped cross-validation; the records are in docs/experiments.jsonl."""
+"""Chosen by grouped cross-validation; see docs/experiments.md."""
 
 RECIPES: Mapping[str, Recipe] = {
     recipe.name: recipe
     for recipe in (
-        Recipe("lite2", "efficientnet_lite2", options=_HEAD),
-        Recipe("lite0", "efficientnet_lite0", options=_HEAD),
+        Recipe("lite2", "efficientnet_lite2_bands", options=_HEAD),
+        Recipe("lite0", "efficientnet_lite0_bands", input_size=192, options=_HEAD),
     )
 }
 """By name; `classic`, which trains on frames, is in `actionstream.training.finetune`."""
@@ -114,6 +115,8 @@ RECIPES: Mapping[str, Recipe] = {
 def find_recipe(name: str, changes: Mapping[str, Any] | None = None) -> Recipe:
     """The named recipe with some fields changed; `options.NAME` changes one option of the head.
 
+    Another `head` starts with its own defaults.
+
     Raises:
         TrainingError: no such recipe or field, or a value of another kind.
     """
@@ -121,7 +124,8 @@ def find_recipe(name: str, changes: Mapping[str, Any] | None = None) -> Recipe:
         raise TrainingError(f"there is no recipe {name!r}; there are {', '.join(RECIPES)}, classic")
     recipe = RECIPES[name]
     fields: dict[str, Any] = {}
-    options = dict(recipe.options)
+    kept = (changes or {}).get("head", recipe.head) == recipe.head
+    options = dict(recipe.options) if kept else {}
     for key, value in (changes or {}).items():
         if key.startswith("options."):
             options[key.removeprefix("options.")] = value
