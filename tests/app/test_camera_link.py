@@ -129,6 +129,20 @@ def test_a_camera_whose_first_frame_does_not_come_is_silent(worker: Worker) -> N
     assert link.silent_seconds == silent
 
 
+def test_a_camera_that_stops_sending_is_stalled(worker: Worker) -> None:
+    link = link_on(worker)
+    time.sleep(0.05)
+    assert link.stalled_seconds == 0, "not before the first frame"
+    link.recv(frame())
+    time.sleep(0.05)
+    assert link.stalled_seconds >= 0.05
+    link.recv(frame(1))
+    assert link.stalled_seconds < 0.05
+    link.end()
+    time.sleep(0.05)
+    assert link.stalled_seconds >= 0.05, "the page may not know of the end"
+
+
 def test_a_worker_that_stops_leaves_the_picture_going(model: Recognizer) -> None:
     worker = Worker(model)
     link = link_on(worker)

@@ -46,10 +46,20 @@ def test_each_cause_has_its_own_words(
         assert (trouble.kind if trouble else None) == (kind or ("slow" if slow else None))
 
 
+def test_a_picture_that_stops_is_told_before_all_but_the_browsers_own_troubles() -> None:
+    for full in (False, True):
+        trouble = diagnose(WELL, 0.0, full=full, stalled=True, slow=True)
+        assert trouble is not None
+        assert trouble.kind == "stalled"
+    denied = diagnose(WELL | {"permission": "denied"}, 0.0, full=True, stalled=True)
+    assert denied is not None
+    assert denied.kind == "refused"
+
+
 def test_before_the_browser_has_told_nothing_is_guessed() -> None:
     assert diagnose({}, 0.0, full=False) is None
 
 
 def test_all_advice_is_there_and_differs() -> None:
-    assert len({trouble.title for trouble in TROUBLES.values()}) == len(TROUBLES) == 9
+    assert len({trouble.title for trouble in TROUBLES.values()}) == len(TROUBLES) == 10
     assert all(trouble.advice.endswith(".") for trouble in TROUBLES.values())

@@ -10,9 +10,12 @@ import pytest
 pytest.importorskip("playwright", reason="the end-to-end tests need Playwright")
 
 from browsing import CHROMIUM, App, browsing, camera_flags, make_film, serving
-from playwright.sync_api import BrowserContext, Playwright, sync_playwright
+from playwright.sync_api import BrowserContext, Playwright, expect, sync_playwright
 
 Visit = Callable[..., BrowserContext]
+
+# Two browsers and the server share two cores: Playwright's own 5 s are not always enough.
+expect.set_options(timeout=30_000)
 
 
 @pytest.fixture(autouse=True, scope="session")

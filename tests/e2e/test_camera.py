@@ -27,6 +27,13 @@ HELD_CAMERA = """
     return Promise.reject(new DOMException("Could not start video source", "NotReadableError"));
   };
 """
+# Keeps what the camera gives, so that a test can switch it off in the middle.
+KEPT_CAMERA = """
+  const open = MediaDevices.prototype.getUserMedia;
+  MediaDevices.prototype.getUserMedia = async function (wanted) {
+    return (window.kept = await open.call(this, wanted));
+  };
+"""
 # A browser of a network that lets no UDP through: it has nothing to offer to the server.
 WITHOUT_UDP = (
     "--use-fake-ui-for-media-stream",
@@ -196,6 +203,25 @@ def test_a_network_without_a_way_is_explained_after_ten_seconds(app: App, visit:
     expect(page.get_by_text("A firewall or router between you and the server")).to_be_visible()
     page.get_by_role("link", name="Add a video instead").click()
     expect(page.get_by_role("heading", name="What is happening")).to_be_visible(timeout=30_000)
+
+
+def test_a_camera_that_stops_in_the_middle_is_explained(app: App, visit: Visit, film: Film) -> None:
+    browser = visit(*film("PlayingPiano"))
+    browser.add_init_script(KEPT_CAMERA)
+    page = open_camera(browser, app)
+    start(page)
+    expect_action(page, "Playing Piano")
+    expect_no_trouble(page)
+    frame = next(frame for frame in page.frames if "webrtc" in frame.url)
+    frame.evaluate(
+        "window.kept.getTracks().forEach(track => { track.enabled = false; track.stop(); })"
+    )
+    expect(page.get_by_text("The picture has stopped arriving")).to_be_visible(timeout=60_000)
+    expect(page.get_by_test_id("action")).to_have_text("No picture")
+    stop(page)
+    start(page)
+    expect_action(page, "Playing Piano")
+    expect_no_trouble(page)
 
 
 def test_an_address_without_https_is_explained(

@@ -47,12 +47,13 @@ class CameraLink:
         self._asked = float("-inf")
         self._created = time.monotonic()
         self._ended: float | None = None
+        self._newest: float | None = None
         self.size: tuple[int, int] | None = None
         """Width and height of the newest frame in pixels."""
 
     def recv(self, frame: VideoFrame) -> VideoFrame:
         """Offer one frame and return it with the newest reading drawn on it."""
-        self.size = (frame.width, frame.height)
+        self.size, self._newest = (frame.width, frame.height), time.monotonic()
         session = self._serving()
         if session is None:
             return frame
@@ -102,6 +103,11 @@ class CameraLink:
         if self.size is not None:
             return 0.0
         return (time.monotonic() if self._ended is None else self._ended) - self._created
+
+    @property
+    def stalled_seconds(self) -> float:
+        """How long no frame has come after the newest one; 0 before the first."""
+        return 0.0 if self._newest is None else time.monotonic() - self._newest
 
     @property
     def latest(self) -> Reading | None:

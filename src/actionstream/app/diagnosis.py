@@ -14,6 +14,7 @@ TroubleKind = Literal[
     "in_use",
     "other",
     "no_connection",
+    "stalled",
     "full",
     "slow",
 ]
@@ -72,6 +73,11 @@ _TROUBLES = (
         "network may work; the server's owner can also set up a TURN server.",
     ),
     Trouble(
+        "stalled",
+        "The picture has stopped arriving",
+        "The connection was interrupted, or the camera was switched off. Press Stop, then Start.",
+    ),
+    Trouble(
         "full",
         "All places for cameras are taken just now",
         "As soon as somebody stops, the answer starts here by itself.",
@@ -97,7 +103,12 @@ _BROWSER_ERRORS: dict[str, TroubleKind] = {
 
 
 def diagnose(
-    facts: Mapping[str, Any], silent_seconds: float, *, full: bool, slow: bool = False
+    facts: Mapping[str, Any],
+    silent_seconds: float,
+    *,
+    full: bool,
+    stalled: bool = False,
+    slow: bool = False,
 ) -> Trouble | None:
     """What keeps the camera from being seen; None if nothing is known to.
 
@@ -107,11 +118,14 @@ def diagnose(
             the last failure to open the camera, or "").
         silent_seconds: how long the server has waited for the first frame of a connection.
         full: all places are taken.
+        stalled: pictures came, and none has for CONNECTION_SECONDS.
         slow: the camera is served, but the model takes too long for an answer.
     """
     kind = _browser_trouble(facts)
     if kind is None and silent_seconds >= CONNECTION_SECONDS:
         kind = "no_connection"
+    if kind is None and stalled:
+        kind = "stalled"
     if kind is None and full:
         kind = "full"
     if kind is None and slow:

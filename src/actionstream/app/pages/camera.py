@@ -12,7 +12,7 @@ from streamlit_webrtc.webrtc import SignallingTimeoutError
 
 from actionstream.app import markup, state
 from actionstream.app.camera_link import CameraLink
-from actionstream.app.diagnosis import Trouble, diagnose
+from actionstream.app.diagnosis import CONNECTION_SECONDS, Trouble, diagnose
 from actionstream.app.ice import ice_servers
 from actionstream.app.probe import camera_facts
 from actionstream.app.processor import LinkProcessor
@@ -97,13 +97,18 @@ def _trouble(visitor: Visitor, playing: bool) -> None:
     waiting = link.silent_seconds if link is not None else 0.0
     full = state.server().models.is_full() and (link is None or link.state != "running")
     slow = playing and link is not None and link.too_slow
-    found = diagnose(facts, waiting, full=full, slow=slow)
+    stalled = playing and link is not None and _is_stalled(link)
+    found = diagnose(facts, waiting, full=full, stalled=stalled, slow=slow)
     if found is not None:
         _say(found)
     elif not playing:
         st.caption("The picture goes to this server only, and nothing of it is kept.")
     elif link is not None and link.state == "failed":
         st.error("The model stopped working on this server.", icon=":material/error:")
+
+
+def _is_stalled(link: CameraLink) -> bool:
+    return link.stalled_seconds >= CONNECTION_SECONDS
 
 
 def _say(trouble: Trouble) -> None:
@@ -129,6 +134,8 @@ def _before(link: CameraLink | None) -> str:
 
 
 def _reading(link: CameraLink) -> str:
+    if _is_stalled(link):
+        return markup.placeholder("No picture", "The camera's picture has stopped arriving.")
     if link.state == "busy":
         return markup.placeholder("Waiting for a place", "Others are using all of them just now.")
     if link.too_slow:
