@@ -8,10 +8,13 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from actionstream.app import downloads
-from actionstream.frames import Answer, Segment
+from actionstream.draw import colour_of, draw_timeline
+from actionstream.frames import Answer, Segment, VideoFacts
 from actionstream.recognizer import Recognizer
 
 
@@ -47,6 +50,18 @@ def test_csv_has_a_row_a_segment_unrounded() -> None:
             "confidence": "0.30000000000000004",
         },
     ]
+
+
+def test_the_timeline_is_a_picture_of_the_segments() -> None:
+    segments = (Segment(0.0, 1.0, None, None), Segment(1.0, 2.0, "PushUps", 0.9))
+    facts = VideoFacts(2.0, 25.0, 320, 240, 50, 12, 0, False)
+    data = downloads.as_picture(Answer("a.mp4", ("PushUps",), segments=segments, video=facts))
+    with Image.open(io.BytesIO(data)) as picture:
+        assert picture.format == "PNG"
+        pixels = np.asarray(picture.convert("RGB"))
+    assert (pixels == draw_timeline(segments, 2.0)).all()
+    green = (pixels == colour_of("PushUps")).all(axis=2)
+    assert green[:, pixels.shape[1] // 2 :].sum() > 1000
 
 
 @pytest.mark.parametrize("name", ["=1+1.mp4", "@x", "-x", "+x"])

@@ -7,6 +7,7 @@ import io
 import json
 from pathlib import PurePath
 
+from actionstream.draw import draw_timeline, encode_png
 from actionstream.frames import Answer
 
 
@@ -25,6 +26,12 @@ def as_csv(answer: Answer) -> str:
         row = [repr(part.start_seconds), repr(part.end_seconds), part.label or "", confidence]
         writer.writerow([_harmless(answer.source), *row])
     return text.getvalue()
+
+
+def as_picture(answer: Answer) -> bytes:
+    """What happens when, drawn: a PNG for a report or a slide."""
+    duration = answer.video.duration_seconds if answer.video is not None else 0.0
+    return encode_png(draw_timeline(answer.segments, duration))
 
 
 def _harmless(name: str) -> str:

@@ -101,6 +101,15 @@ def _downloads(job: Job, answer: Answer) -> None:
             on_click="ignore",
             key=f"csv-{id(job)}",
         )
+        st.download_button(
+            "Timeline",
+            lambda: downloads.as_picture(answer),
+            downloads.name_for(job.name, "-timeline.png"),
+            "image/png",
+            icon=":material/image:",
+            on_click="ignore",
+            key=f"png-{id(job)}",
+        )
 
 
 def _details(answer: Answer) -> None:
