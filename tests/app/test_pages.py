@@ -93,6 +93,7 @@ def test_an_uploaded_clip_is_answered(app: AppTest, ucf101_clip: Callable[..., P
         "Annotated video",
         "JSON",
         "CSV",
+        "Timeline",
     ]
     assert not app.file_uploader[0].value, "Streamlit still holds the upload"
 

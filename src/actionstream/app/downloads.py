@@ -7,8 +7,9 @@ import io
 import json
 from pathlib import PurePath
 
-from actionstream.draw import draw_timeline, encode_png
+from actionstream.draw import draw_timeline
 from actionstream.frames import Answer
+from actionstream.video.png import encode_png
 
 
 def as_json(answer: Answer) -> str:

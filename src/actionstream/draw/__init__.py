@@ -5,8 +5,7 @@ are pure and may be called from several threads at once.
 """
 
 from actionstream.draw.labels import colour_of, spoken
-from actionstream.draw.png import encode_png
 from actionstream.draw.reading import draw_reading
 from actionstream.draw.timeline import draw_timeline
 
-__all__ = ["colour_of", "draw_reading", "draw_timeline", "encode_png", "spoken"]
+__all__ = ["colour_of", "draw_reading", "draw_timeline", "spoken"]
