@@ -183,8 +183,11 @@ def test_figures_go_into_the_card_and_nowhere_else(made: Evaluation, tmp_path: P
     assert (top1.value, top1.evaluated, top1.listed) == (0.75, 4, 6)
     assert "split 1, test list" in top1.how
     assert after.card.measured.per_class == pytest.approx({"PushUps": 2 / 3, "JumpRope": 1.0})
-    same = before.card.model_dump(exclude={"measured"})
-    assert after.card.model_dump(exclude={"measured"}) == same
+    same = before.card.model_dump(exclude={"measured", "limits"})
+    assert after.card.model_dump(exclude={"measured", "limits"}) == same
+    weak, passed = after.card.limits[len(before.card.limits) :]
+    assert weak == "On the test clips it is weak at PushUps (0.67)."
+    assert passed.startswith("On the test clips of other actions and of none it names one of its")
     again = write_figures(after, made, "split 1")
     assert again.fingerprint == after.fingerprint  # replaced, not added
     assert (

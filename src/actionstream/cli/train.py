@@ -183,8 +183,9 @@ def _change(text: str) -> tuple[str, Any]:
 
 
 def _portable(words: list[str]) -> list[str]:
-    """The command as a card may carry it: absolute paths are cut to their last part."""
-    return [_without_folder(word) for word in words]
+    """The command as a card may carry it: absolute paths are cut to their last part, and a resumed
+    run is the same run."""
+    return [_without_folder(word) for word in words if word != "--resume"]
 
 
 def _without_folder(word: str) -> str:

@@ -161,3 +161,25 @@ def test_figures(evaluation: Evaluation, split: str) -> list[dict[str, Any]]:
         how = "clips of other actions and of none, not used in training"
         figures.append(figure(TEST_FIGURES[-1], refused, others, others, how))
     return figures
+
+
+ON_TEST = "On the test clips"
+WEAK = 0.75
+
+
+def test_limits(evaluation: Evaluation) -> list[str]:
+    """Sentences on what the test list showed it to be bad at; each begins with `ON_TEST`."""
+    sentences = []
+    weak = [
+        f"{label} ({value:.2f})" for label, value in evaluation.per_class().items() if value < WEAK
+    ]
+    if weak:
+        sentences.append(f"{ON_TEST} it is weak at {', '.join(weak)}.")
+    refused = evaluation.others_refused()
+    if refused is not None:
+        passed = f"{100 * (1 - refused.value):.0f} %"
+        sentences.append(
+            f"{ON_TEST} of other actions and of none it names one of its own in {passed}: read a "
+            "low confidence as doubt."
+        )
+    return sentences

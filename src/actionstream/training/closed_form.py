@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,6 +34,10 @@ class HeadSums:
             None if self.direct is None else self.direct.without(fold),
             None if self.evidence is None else self.evidence.without(fold),
         )
+
+
+Sums = Callable[[], HeadSums]
+"""Taken when asked for: they cost minutes, and a resumed run may not need them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

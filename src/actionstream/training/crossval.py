@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from actionstream.networks.heads import Head, build_head
-from actionstream.training.closed_form import HeadSums, gather_sums
+from actionstream.training.closed_form import HeadSums, Sums, gather_sums
 from actionstream.training.folds import deal_folds
 from actionstream.training.loop import fit_head
 from actionstream.training.recipe import Recipe
@@ -50,12 +51,13 @@ class FoldHead:
 class CrossValidation:
     """Out-of-fold outputs of every clip, in the order of the samples, and the folds' heads.
 
-    sums: what the closed-form layers need of the folds, for the head of all folds to use again.
+    sums: gives what the closed-form layers need of the folds, for the head of all folds to use
+        again; taken when first asked for, which a run whose heads are all there never does.
     """
 
     outputs: tuple[ClipOutput, ...]
     heads: tuple[FoldHead, ...]
-    sums: HeadSums
+    sums: Sums
 
 
 def cross_validate(
@@ -79,7 +81,7 @@ def cross_validate(
     """
     clips = [sample.clip for sample in samples]
     folds = deal_folds(clips, num_classes, folds=recipe.folds, seed=seed)
-    sums = _sum_up(samples, folds, num_classes, recipe, report)
+    sums = cache(lambda: _sum_up(samples, folds, num_classes, recipe, report))
     outputs: dict[int, ClipOutput] = {}
     heads = []
     for number, held_out in enumerate(folds):
@@ -93,7 +95,7 @@ def cross_validate(
             seed=seed,
             checkpoint=checkpoint,
             on_epoch=epoch_report(f"fold {number + 1} of {len(folds)}", report, on_loss),
-            sums=sums.without(number),
+            sums=partial(_without, sums, number),
         )
         heads.append(FoldHead(number, head, seen))
         for index in held_out:
@@ -101,6 +103,10 @@ def cross_validate(
             outputs[index] = ClipOutput(samples[index], number, logits)
     ordered = tuple(outputs[index] for index in range(len(samples)))
     return CrossValidation(ordered, tuple(heads), sums)
+
+
+def _without(sums: Sums, fold: int) -> HeadSums:
+    return sums().without(fold)
 
 
 def _sum_up(

@@ -26,7 +26,7 @@ from torch.nn import functional
 
 from actionstream.networks.heads import Head, LSTMHead, build_head
 from actionstream.training.checkpoint import load_checkpoint, save_checkpoint
-from actionstream.training.closed_form import HeadFits, HeadSums, fit_closed_form
+from actionstream.training.closed_form import HeadFits, Sums, fit_closed_form
 from actionstream.training.recipe import Recipe
 from actionstream.training.threads import one_thread
 from actionstream.training.windows import Sample, random_windows
@@ -80,7 +80,7 @@ def fit_head(
     checkpoint: Path | None = None,
     on_epoch: EpochReport | None = None,
     start: Head | None = None,
-    sums: HeadSums | None = None,
+    sums: Sums | None = None,
 ) -> Head:
     """Train a head from scratch, or go on from `checkpoint` if it is there.
 
@@ -92,7 +92,7 @@ def fit_head(
         checkpoint: file written after every epoch, and read first.
         on_epoch: progress.
         start: a trained head whose LSTM is taken over where name and shape fit.
-        sums: see `fit_closed_form`.
+        sums: gives what `fit_closed_form` takes, where somebody has it.
 
     Returns:
         The averaged head in evaluation mode.
@@ -119,7 +119,7 @@ def fit_head(
         _take_over(head, start)
     fits = None
     if resumed is None or resumed["epoch"] < _epochs(head, recipe):
-        fits = fit_closed_form(head, samples, recipe, seed=seed, sums=sums)
+        fits = fit_closed_form(head, samples, recipe, seed=seed, sums=sums() if sums else None)
     run = _start(head, samples, recipe, seed, fits, fresh=start is None)
     if resumed is not None:
         run.restore(resumed)

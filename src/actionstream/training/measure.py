@@ -9,13 +9,13 @@ from pathlib import Path
 from actionstream import card as cards
 from actionstream.bundle import Bundle, write_bundle
 from actionstream.card import Card
-from actionstream.training.card_fields import TEST_FIGURES, test_figures
+from actionstream.training.card_fields import ON_TEST, TEST_FIGURES, test_figures, test_limits
 from actionstream.training.evaluate import Evaluation
 
 
 def write_figures(bundle: Bundle, evaluation: Evaluation, split: str) -> Bundle:
     """The same bundle with these figures in its card, in the same place; figures of an earlier
-    evaluation are replaced, those from inside the training list stay.
+    evaluation are replaced, those from inside the training list stay; so with the limits.
     """
     kept = [one for one in bundle.card.measured.figures if one.name not in TEST_FIGURES]
     measured = {
@@ -29,7 +29,9 @@ def write_figures(bundle: Bundle, evaluation: Evaluation, split: str) -> Bundle:
 
     def make_card(files: dict[str, str]) -> Card:
         fields = json.loads(bundle.card.model_dump_json())
-        text = json.dumps({**fields, "measured": measured, "files": files})
+        kept = [one for one in fields["limits"] if not one.startswith(ON_TEST)]
+        limits = [*kept, *test_limits(evaluation)]
+        text = json.dumps({**fields, "measured": measured, "limits": limits, "files": files})
         return cards.parse(text, "the card's fields")
 
     return write_bundle(bundle.path, make, make_card, overwrite=True)
