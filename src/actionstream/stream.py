@@ -58,8 +58,12 @@ def see_frame(state: StreamState, time_seconds: float, card: Card) -> tuple[Stre
 def add_look(state: StreamState, time_seconds: float, feature: Features, card: Card) -> StreamState:
     """The state after the look at this time, feature float32 [D], entered the ring."""
     clock, filled = fill(state.clock, time_seconds, card.sampling)
-    new = np.repeat(feature[None], min(filled, WINDOW), axis=0)
-    ring = new if state.ring is None else np.concatenate([state.ring, new])[-WINDOW:]
+    new = min(filled, WINDOW)
+    old = np.empty((0, len(feature)), np.float32) if state.ring is None else state.ring
+    kept = min(len(old), WINDOW - new)
+    ring = np.empty((kept + new, len(feature)), dtype=np.float32)
+    ring[:kept] = old[len(old) - kept :]
+    ring[kept:] = feature
     return replace(state, clock=clock, ring=ring, looks_seen=state.looks_seen + filled)
 
 
@@ -68,6 +72,8 @@ def window(state: StreamState) -> Features:
     if state.ring is None:
         raise ValueError("a stream without a look has no window")
     missing = WINDOW - len(state.ring)
+    if missing == 0:
+        return state.ring
     return np.concatenate([np.repeat(state.ring[:1], missing, axis=0), state.ring])
 
 
