@@ -28,6 +28,7 @@ pytestmark = [
 
 PATIENCE_SECONDS = 280
 SMALL = [
+    *("--set", "encoder=efficientnet_lite0", "--set", "input_size=64"),
     *("--set", "views=2", "--set", "spacing_seconds=0.1", "--set", "ready_after=4"),
     *("--set", "folds=3", "--set", "epochs=10", "--set", "batch_size=4"),
     *("--set", "learning_rate=0.003", "--set", "average_decay=0.9", "--set", "options.hidden=8"),
@@ -136,7 +137,7 @@ def test_the_cards_command_names_no_folder_of_this_machine(place: Place, trained
         ("--data=clips", "--data=clips"),
         ("epochs=3", "epochs=3"),
         ("data/clips", "data/clips"),
-        ("--resume", "--resume"),
+        ("--split", "--split"),
     ],
 )
 def test_words_of_a_command(word: str, portable: str) -> None:
@@ -281,7 +282,8 @@ def test_an_experiment_is_one_line(place: Place, capsys: pytest.CaptureFixture[s
         (["--set", "folds=1"], "folds of a recipe is at least 2"),
         (["--set", "options.hiden=1"], "hiden"),
         (["--recipe", "lite9"], "there is no recipe 'lite9'"),
-        (["--recipe", "lite2"], "its encoder is efficientnet_lite0, the recipe's"),
+        (["--set", "encoder=resnet18"], "its encoder is efficientnet_lite0, the recipe's"),
+        (["--set", "input_size=96"], "its encoder takes 64 pixels, the recipe's 96"),
         (["--init", "absent"], "neither a folder nor a shipped variant"),
         (["--others", "absent"], "absent: not a folder"),
     ],

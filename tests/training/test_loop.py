@@ -150,8 +150,7 @@ def test_clips_of_no_known_action_are_pulled_to_uniform() -> None:
     fresh = [one for one in toy.clusters(others=8, first=50, seed=3) if one.target is None]
     pulled = fit(samples, recipe)
     ignored = fit(samples, replace(recipe, outlier_weight=0.0))
-    assert largest(pulled, fresh) < 0.6  # uniform is 0.33
-    assert largest(ignored, fresh) > 0.7
+    assert largest(pulled, fresh) < largest(ignored, fresh) - 0.1  # uniform is 0.33
     known = toy.with_targets(samples)
     assert answers(pulled, known) == [one.target for one in known]
 

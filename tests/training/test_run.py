@@ -109,7 +109,7 @@ def test_the_bundle_recognises_what_it_was_trained_on(done: Run, split: Split) -
 def test_the_card_counts_what_was_read(done: Run, split: Split, others: tuple[Clip, ...]) -> None:
     card = done.bundle.card
     assert card.labels == split.labels
-    assert (card.encoder.name, card.geometry.input_size) == ("efficientnet_lite0", 224)
+    assert (card.encoder.name, card.geometry.input_size) == ("efficientnet_lite0_bands", 192)
     training = card.training
     assert (training.clips, training.no_action_clips, training.comparable) == (9, 3, True)
     assert training.clips_per_label == dict.fromkeys(split.labels, 3)
@@ -234,7 +234,7 @@ def test_the_final_head_is_trained_on_all_clips(
 ) -> None:
     """The bundle's head is `fit_head` on the whole list, not one of the folds'."""
     encoder, served = build_networks(done.bundle)
-    original = build_encoder("efficientnet_lite0").state_dict()
+    original = build_encoder("efficientnet_lite0_bands").state_dict()
     assert all(value.equal(original[key]) for key, value in encoder.state_dict().items())
     root = done.folder.parent / "store"
     file = encoder_file(encoder, root)
@@ -243,7 +243,7 @@ def test_the_final_head_is_trained_on_all_clips(
         root,
         open_encoder(file, threads=1),
         file,
-        Geometry(224),
+        Geometry(192),
         sampling_rule(RECIPE),
     )
     samples = load_samples(store, [*split.train[:-1], *others], split.labels, RECIPE.views)

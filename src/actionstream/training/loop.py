@@ -101,7 +101,6 @@ def fit_head(
         TrainingError: the checkpoint is damaged, or of another recipe, seed, clip list, encoder,
             labels or start; or classes that cannot be dealt into folds.
     """
-    torch.manual_seed(seed)
     torch.use_deterministic_algorithms(True)
     identity = {
         "recipe": recipe.facts(),
@@ -114,12 +113,15 @@ def fit_head(
     if checkpoint is not None and checkpoint.exists():
         resumed = load_checkpoint(checkpoint, identity)
         _log.info("resuming %s", checkpoint)
+    unfinished = resumed is None or resumed["epoch"] < recipe.epochs
+    taken = sums() if sums is not None and unfinished else None
+    torch.manual_seed(seed)  # after the sums, which draw numbers where they are taken first
     head = build_head(recipe.head, samples[0].views[0].shape[1], num_classes, **recipe.options)
     if start is not None:
         _take_over(head, start)
     fits = None
-    if resumed is None or resumed["epoch"] < _epochs(head, recipe):
-        fits = fit_closed_form(head, samples, recipe, seed=seed, sums=sums() if sums else None)
+    if unfinished:
+        fits = fit_closed_form(head, samples, recipe, seed=seed, sums=taken)
     run = _start(head, samples, recipe, seed, fits, fresh=start is None)
     if resumed is not None:
         run.restore(resumed)

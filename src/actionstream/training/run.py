@@ -123,6 +123,11 @@ def _build_encoder(recipe: Recipe, settings: Settings) -> Encoder:
                 f"{settings.init}: its encoder is {encoder.spec.name}, the recipe's "
                 f"{recipe.encoder}; choose another recipe, or --set encoder={encoder.spec.name}"
             )
+        if recipe.input_size not in (0, encoder.input_size):
+            raise TrainingError(
+                f"{settings.init}: its encoder takes {encoder.input_size} pixels, the recipe's "
+                f"{recipe.input_size}; --set input_size={encoder.input_size}"
+            )
         return encoder
     return build_encoder(
         recipe.encoder, pretrained=settings.weights or True, input_size=recipe.input_size or None

@@ -38,7 +38,11 @@ def fit_temperature(
 def minimise(parameters: list[Tensor], loss: Callable[[], Tensor]) -> None:
     """Bring a convex loss of these parameters to its minimum, by L-BFGS."""
     optimizer = torch.optim.LBFGS(
-        parameters, max_iter=200, line_search_fn="strong_wolfe", tolerance_grad=1e-9
+        parameters,
+        max_iter=1000,
+        line_search_fn="strong_wolfe",
+        tolerance_grad=1e-10,
+        tolerance_change=1e-18,  # the default stops where a flat loss hides 1e-3 of a parameter
     )
 
     def closure() -> Tensor:
