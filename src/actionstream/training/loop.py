@@ -117,12 +117,13 @@ def fit_head(
     taken = sums() if sums is not None and unfinished else None
     torch.manual_seed(seed)  # after the sums, which draw numbers where they are taken first
     head = build_head(recipe.head, samples[0].views[0].shape[1], num_classes, **recipe.options)
+    _add_nothing(head)
     if start is not None:
         _take_over(head, start)
     fits = None
     if unfinished:
         fits = fit_closed_form(head, samples, recipe, seed=seed, sums=taken)
-    run = _start(head, samples, recipe, seed, fits, fresh=start is None)
+    run = _start(head, samples, recipe, seed, fits)
     if resumed is not None:
         run.restore(resumed)
     while run.epoch < _epochs(head, recipe):
@@ -163,8 +164,6 @@ def _start(
     recipe: Recipe,
     seed: int,
     fits: HeadFits | None,
-    *,
-    fresh: bool,
 ) -> _Run:
     random = np.random.default_rng(seed)
     if not isinstance(head, LSTMHead):
@@ -172,13 +171,17 @@ def _start(
     known = np.flatnonzero([sample.target is not None for sample in samples])
     windows = random_windows([samples[int(i)] for i in known], recipe.ready_after, random)
     head.fit(_evidence(head, torch.from_numpy(windows), known, fits))
-    if fresh and head.direct is not None:  # it starts with nothing to add
-        nn.init.zeros_(head.linear.weight)
-        nn.init.zeros_(head.linear.bias)
     optimizer = torch.optim.AdamW(
         _learnt(head), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
     )
     return _Run(head, copy.deepcopy(head).eval(), optimizer, random)
+
+
+def _add_nothing(head: Head) -> None:
+    """Let the LSTM begin with nothing to add to the direct path."""
+    if isinstance(head, LSTMHead) and head.direct is not None:
+        nn.init.zeros_(head.linear.weight)
+        nn.init.zeros_(head.linear.bias)
 
 
 def _learnt(head: Head) -> list[nn.Parameter]:
