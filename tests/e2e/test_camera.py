@@ -244,9 +244,9 @@ def test_a_model_that_is_too_slow_is_explained(
 ) -> None:
     slow_bundle(tmp_path / "slow")
     with serving(tmp_path_factory.mktemp("slow"), "--models", str(tmp_path)) as app:
-        page = open_camera(visit(*film("PlayingPiano")), app)
-        page.get_by_role("link", name="About the model").click()
-        page.get_by_role("combobox", name="Model").click()
+        page = visit(*film("PlayingPiano")).pages[0]
+        page.goto(f"{app.url}/about", timeout=90_000)
+        page.get_by_role("combobox", name="Model").click(timeout=90_000)
         page.get_by_role("option", name="slow").click()
         expect(page.get_by_text("slow, fingerprint")).to_be_visible(timeout=60_000)
         page.get_by_role("link", name="Camera", exact=True).click()
