@@ -21,7 +21,6 @@ import numpy as np
 import pytest
 from clips import make_clip
 from PIL import Image
-from slow_bundle import slow_bundle
 from streams import PATIENCE_SECONDS, eventually
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -248,8 +247,11 @@ def test_it_ends_by_itself_and_lists_what_it_saw(
     assert any(re.fullmatch(r" *\d+\.\d to \d+\.\d s  .+  \d+%", line) for line in watching.out)
 
 
+@pytest.mark.torch
 @needs_ffmpeg
 def test_a_model_that_is_too_slow_is_named(start: Start, tmp_path: Path) -> None:
+    from slow_bundle import slow_bundle  # needs onnx, which comes with the extra `train`
+
     model, port = slow_bundle(tmp_path / "slow"), free_port()
     http_camera(start, port, make_clip(tmp_path / "clip.mp4", rate=25, frames=50))
     watching = webcam(start, f"http://127.0.0.1:{port}/live", "--model", str(model), "--port", "0")
