@@ -6,6 +6,7 @@ With CI=true or ACTIONSTREAM_REQUIRE_DATA=1 a test that asks for real clips and 
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Generator
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,6 +19,11 @@ from actionstream.recognizer import Recognizer, load
 REPOSITORY = Path(__file__).resolve().parent.parent
 DATA_REQUIRED = os.environ.get("CI") == "true" or os.environ.get("ACTIONSTREAM_REQUIRE_DATA") == "1"
 HAS_TORCH = find_spec("torch") is not None
+
+# A shell starts what it puts into the background with Ctrl-C ignored, and that is inherited: no
+# command that a test starts could be interrupted.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # These folders import torch at the top of their files.
 collect_ignore = [] if HAS_TORCH else ["networks", "training"]
