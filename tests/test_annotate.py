@@ -92,6 +92,17 @@ def test_times_size_and_codec_are_kept(tmp_path: Path) -> None:
     )
 
 
+def test_the_track_is_as_long_as_the_clip(tmp_path: Path) -> None:
+    """Its average rate is 2.2 frames a second, and its last frame stays for 0.04 s."""
+    times = [0.0, 0.04, 0.08, 0.12, 0.9, 1.9, 2.9, 3.9, 4.0]
+    clip = make_clip(tmp_path / "clip.mp4", times=times)
+    answer = tiny_model().recognize(clip)
+    annotate(clip, answer, tmp_path / "out.mp4")
+    assert answer.video is not None
+    assert answer.video.duration_seconds == pytest.approx(4.04, abs=1e-3)
+    assert probe(tmp_path / "out.mp4").duration_seconds == pytest.approx(4.04, abs=1e-3)
+
+
 def test_sound_is_kept(tmp_path: Path) -> None:
     clip = long_clip(tmp_path / "clip.mp4", audio="aac")
     annotate(clip, tiny_model().recognize(clip), tmp_path / "out.mp4")

@@ -56,7 +56,8 @@ def annotate(
         ) as writer:
             frames = ((frame.time_seconds, frame) for frame in reader)
             for seconds, frame, reading in newest(frames, answer.readings):
-                writer.write(draw(frame.to_rgb(), reading, looks_needed=needed), seconds)
+                picture = draw(frame.to_rgb(), reading, looks_needed=needed)
+                writer.write(picture, seconds, frame.duration_seconds)
                 if progress is not None:
                     progress(seconds, probe.duration_seconds)
 

@@ -64,6 +64,21 @@ def test_times_are_kept_whatever_their_spacing(tmp_path: Path) -> None:
     assert [i for _, i in read] == list(range(7))
 
 
+@pytest.mark.parametrize(
+    ("stay", "end"), [(0.5, 3.5), (None, 3.04), (0.0, 3.0), (-1.0, 3.0), (1e9, 23_863.9)]
+)
+def test_the_last_frame_stays_as_long_as_is_said(
+    stay: float | None, end: float, tmp_path: Path
+) -> None:
+    """And not for the mean of the others, here a second. An MP4 bounds it at 6.6 hours."""
+    with VideoWriter(tmp_path / "o.mp4", width=64, height=48, frame_rate=25) as writer:
+        for index in range(4):
+            writer.write(picture(index, SIZE), index, stay if index == 3 else None)
+    with av.open(str(tmp_path / "o.mp4")) as written:
+        assert written.duration is not None
+        assert written.duration / av.time_base == pytest.approx(end, abs=0.1 if end > 9 else 1e-3)
+
+
 def test_a_time_that_does_not_rise_is_moved_behind_the_last(tmp_path: Path) -> None:
     with VideoReader(_write(tmp_path / "out.mp4", [0, 0.04, 0.04, 0.02, 0.08])) as reader:
         times = [frame.time_seconds for frame in reader]
@@ -205,6 +220,8 @@ def test_no_picture_and_no_time(tmp_path: Path) -> None:
             writer.write(np.zeros((48, 64), np.uint8), 0)
         with pytest.raises(FrameError):
             writer.write(picture(0, SIZE), float("nan"))
+        with pytest.raises(FrameError):
+            writer.write(picture(0, SIZE), 0, float("inf"))
         writer.write(picture(0, SIZE), 0)
     writer.close()
     with pytest.raises(VideoWriteError, match="already closed"):

@@ -118,7 +118,7 @@ def _encode(
                 if cancelled():
                     writer.discard()
                     return False
-                writer.write(frame.to_rgb(), frame.time_seconds)
+                writer.write(frame.to_rgb(), frame.time_seconds, frame.duration_seconds)
                 report(_share(frame.time_seconds, facts.duration_seconds))
     return True
 

@@ -11,6 +11,7 @@ from typing import Self
 
 import av
 import numpy as np
+from av.codec.context import Flags
 from av.container import OutputContainer
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
@@ -28,6 +29,7 @@ CLOCK = Fraction(1, 90_000)  # fine enough to keep the times of any camera
 QUALITY = "20"  # x264's constant rate factor: no loss that one sees
 PRESET = "veryfast"
 MAX_SIDE = 16_384  # of H.264
+MAX_TICKS = 2**31 - 1  # of one frame in FFmpeg's MP4: 6.6 hours
 KEYFRAME_SECONDS = 2  # how coarsely a player can seek
 
 _AVCOL_SPC_BT709, _AVCOL_SPC_SMPTE170M = 1, 6
@@ -41,7 +43,8 @@ class VideoWriter:
         with VideoWriter("out.mp4", width=640, height=480, frame_rate=25) as writer:
             writer.write(rgb, time_seconds)
 
-    Frames keep their times (any spacing); `frame_rate` only tells how long the last one stays.
+    Frames keep their times (any spacing); the last one stays for the duration that `write` was
+    given, else for one period of `frame_rate`.
     An odd width or height gets one more column or row, a copy of the last. A frame of another
     size is scaled. Sound is copied if it is AAC or MP3, else encoded as AAC; zero is the first
     video frame of `audio_from`, as in VideoReader.
@@ -108,22 +111,27 @@ class VideoWriter:
         context.time_base = CLOCK
         context.gop_size = max(1, round(rate * KEYFRAME_SECONDS))
         context.thread_count = threads or 0
+        context.flags |= Flags.frame_duration  # else a packet's is one period of the rate
         context.color_range = ColorRange.MPEG
         context.colorspace = _AVCOL_SPC_BT709 if self._hd else _AVCOL_SPC_SMPTE170M
         return stream
 
-    def write(self, rgb: Pixels, time_seconds: float) -> None:
+    def write(
+        self, rgb: Pixels, time_seconds: float, duration_seconds: float | None = None
+    ) -> None:
         """Add a picture, RGB uint8 [H, W, 3], shown from `time_seconds` on.
 
-        A time that is not later than the previous one is moved to just behind it.
+        It stays until the next one comes; the last one for `duration_seconds`, or for one period
+        of the frame rate where that is None. A time that is not later than the previous one is
+        moved to just behind it.
 
         Raises:
-            FrameError: no such picture or time.
+            FrameError: no such picture, time or duration.
             VideoWriteError: it cannot be written; nothing stays behind.
         """
         frame = self._coded(check_pixels(rgb))
         frame.pts = max(round(check_time(time_seconds) / CLOCK), self._last_pts + 1)
-        frame.time_base, frame.duration = CLOCK, self._period
+        frame.time_base, frame.duration = CLOCK, self._ticks(duration_seconds)
         self._last_pts = frame.pts
         output = self._open_output()
         try:
@@ -134,6 +142,12 @@ class VideoWriter:
             self.discard()
             raise _explain(self.path, error) from error
         self.frames_written += 1
+
+    def _ticks(self, duration_seconds: float | None) -> int:
+        """How long a frame stays at least, in ticks of CLOCK."""
+        if duration_seconds is None:
+            return self._period
+        return min(max(1, round(check_time(duration_seconds) / CLOCK)), MAX_TICKS)
 
     def _coded(self, rgb: Pixels) -> VideoFrame:
         width, height = self._size
