@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -272,6 +273,50 @@ def test_flipped_bits_never_crash_or_hang_and_are_told(
     assert reader.duration_seconds < 60, "a flipped bit in a time stamp made hours"
     if len(shapes) < 55:
         assert reader.truncated or reader.corrupt_packets > 0, "frames went missing silently"
+
+
+def _announce(clip: Path, seconds: float) -> None:
+    """Overwrite the length that an FLV's or a Matroska's header tells."""
+    data = bytearray(clip.read_bytes())
+    if clip.suffix == ".flv":
+        place, value = data.index(b"duration") + len("duration") + 1, seconds
+    else:
+        place, value = data.index(b"\x44\x89\x88") + 3, seconds * 1000  # the element Duration
+        digits = data.index(b"00:00:", data.index(b"DURATION"))
+        data[digits : digits + 12] = f"00:00:{seconds:06.3f}".encode()
+    data[place : place + 8] = struct.pack(">d", value)
+    clip.write_bytes(data)
+
+
+@pytest.mark.parametrize("name", ["a.mkv", "a.flv"])
+def test_a_header_that_announces_too_little_changes_no_time(tmp_path: Path, name: str) -> None:
+    times = [i / 2 for i in range(60)] + [38.0, 38.5]
+    clip = make_clip(tmp_path / name, times=times)
+    _announce(clip, 1.0)
+    with VideoReader(clip) as reader:
+        assert [frame.time_seconds for frame in reader] == pytest.approx(times, abs=1e-3)
+    assert reader.probe.duration_seconds == pytest.approx(1.0, abs=0.1)
+    assert reader.duration_seconds == pytest.approx(38.54, abs=0.1)
+    assert not reader.truncated
+
+
+def test_a_flipped_time_is_replaced_and_a_long_pause_is_not_for_ever(tmp_path: Path) -> None:
+    """Past the announced end: one frame is an hour late; and a pause of a minute is caught up."""
+    times = [i / 2 for i in range(20)] + [70.0 + i for i in range(60)]
+    clip = make_clip(tmp_path / "a.flv", times=times)
+    data = bytearray(clip.read_bytes())
+    stamp = (5500).to_bytes(3, "big")
+    places = [i for i in range(len(data)) if data[i : i + 3] == stamp and data[i - 4] == 9]
+    assert len(places) == 1, "the tag of the frame at 5.5 s"
+    data[places[0]] ^= 0x40  # 4,194 s more
+    clip.write_bytes(data)
+    _announce(clip, 9.54)
+    with VideoReader(clip) as reader:
+        read = [frame.time_seconds for frame in reader]
+    period = 1 / reader.probe.frame_rate
+    assert read[:20] == pytest.approx([*times[:11], 5.0 + period, *times[12:20]], abs=1e-3)
+    assert read[20] == pytest.approx(9.5 + period, abs=1e-3)
+    assert read[-25:] == pytest.approx(times[-25:], abs=1e-3)
 
 
 @pytest.mark.clips

@@ -27,9 +27,13 @@ from actionstream.video.probe import (
 # tracks run on. The loose pair is for containers that announce only the longest stream.
 MISSING_SECONDS, MISSING_SHARE = 0.25, 0.02
 MISSING_SECONDS_LOOSE, MISSING_SHARE_LOOSE = 1.0, 0.10
-# How far behind the announced end a frame's time is believed: beyond it, it is a flipped bit.
+# A time that lies behind the announced end and jumps further than this from the last one is a
+# flipped bit. A jump, since a header may announce too little: its later frames come step by step.
 # Only where every packet carries its own time and the end is reckoned from all of them.
-WILD_SECONDS, WILD_SHARE = 2.0, 0.5
+WILD_SECONDS, WILD_SHARE = 10.0, 0.5
+# Matroska tells one time for a cluster of at most so many seconds (16 bits of milliseconds): wild
+# times that go on for longer are no damage.
+CLUSTER_SECONDS = 33.0
 WILD_CONTAINERS = ("matroska", "flv", "mpegts", "mpeg")
 
 
@@ -37,17 +41,17 @@ class FrameClock:
     """Seconds since the first frame, for decoded frames.
 
     pts x time_base minus that of the first frame. A stream whose first frame has no pts is
-    counted: index / average rate. A later frame without pts, or with one far behind the end that
-    the container announces, comes one period after the last.
+    counted: index / average rate. A later frame without pts, or with one that jumps far behind
+    the end that the container announces, comes one period after the last.
     """
 
     def __init__(
         self, frame_rate: float, time_base: Fraction | None, announced: float | None
     ) -> None:
         self._period = 1.0 / frame_rate
-        self._latest = math.inf
-        if announced is not None:
-            self._latest = announced + max(WILD_SECONDS, WILD_SHARE * announced)
+        self._announced = math.inf if announced is None else announced
+        self._longest_jump = max(WILD_SECONDS, WILD_SHARE * self._announced)
+        self._wild_since: float | None = None
         # The stream's, not the frame's: PyAV leaves it away on frames that a flush brings out.
         self._time_base = time_base
         self._first: int | None = None
@@ -69,14 +73,24 @@ class FrameClock:
         assert self._time_base is not None
         if frame.pts is not None:
             seconds = float((frame.pts - self._first) * self._time_base)
-            if seconds <= self._latest:
+            if not self._is_wild(seconds):
                 return seconds
         return self._last + self._period
+
+    def _is_wild(self, seconds: float) -> bool:
+        """Whether this time is damage, judged by the announced end and the times before it."""
+        if seconds <= max(self._announced, self._last) + self._longest_jump:
+            self._wild_since = None
+            return False
+        if self._wild_since is None or seconds < self._wild_since:
+            self._wild_since = seconds
+        return seconds <= self._wild_since + CLUSTER_SECONDS
 
     def duration(self, frame: VideoFrame) -> float:
         """Seconds for which the frame is shown; one period where the file does not say."""
         if frame.duration and self._time_base:
-            return min(float(frame.duration * self._time_base), self._latest)
+            longest = self._announced + self._longest_jump
+            return min(float(frame.duration * self._time_base), longest)
         return self._period
 
 
