@@ -75,6 +75,13 @@ def test_without_sides_whole_groups_are_held_out(tmp_path: Path) -> None:
         "the data names no test side: a fifth of every label, whole groups, seed 0",
     )
     assert load_csv(root, seed=1).test != split.test
+    (root / split.train[0].path.name).unlink()  # a missing clip cannot be held out
+    fewer = load_csv(root)
+    assert fewer.listed["train"] == len(fewer.train) + 1
+    label = split.train[0].label or ""
+    listed = {side: fewer.listed_of(side, [label]) for side in ("train", "validation", "test")}
+    assert sum(listed.values()) == 20
+    assert listed["test"] == sum(clip.label == label for clip in fewer.test)
 
 
 @pytest.mark.parametrize(

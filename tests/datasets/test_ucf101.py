@@ -50,6 +50,9 @@ def test_real_clips(data_dir: Path, ucf101_lists: Path) -> None:
         "train": 2441 - 1822,
         "test": 951 - 473,
     }
+    few = ("PushUps", "HandstandPushups", "ApplyEyeMakeup")  # of the last no clip is at hand
+    assert (split.listed_of("train", few), split.listed_of("test", few)) == (72 + 100, 30 + 28)
+    assert split.listed_of("train", split.labels) == 2441
     assert len(split.absent_labels) == 74
     assert list(split.labels) == [x for x in UCF101_LABELS if x not in split.absent_labels]
     pushups = [clip for clip in split.train if clip.label == "HandstandPushups"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import bundles
@@ -17,6 +18,7 @@ from actionstream.card import BUNDLE_FILES
 from actionstream.datasets import Clip
 from actionstream.errors import BundleError, DatasetError
 from actionstream.frames import Answer
+from actionstream.recognizer import Recognizer
 from actionstream.training.evaluate import Evaluation, Outcome, evaluate, write_report
 from actionstream.training.measure import write_figures
 
@@ -71,6 +73,7 @@ def test_figures_by_hand(made: Evaluation) -> None:
 def test_figures_as_json_and_text(made: Evaluation) -> None:
     found = json.loads(json.dumps(made.to_dict()))
     assert (found["evaluated"], found["listed"], found["others"]) == (4, 6, 2)
+    assert found["comparable"] is True
     assert found["failed"] == ["x.mp4: empty file"]
     assert found["top1"]["value"] == 0.75
     assert found["top1"]["interval"][0] <= 0.75 <= found["top1"]["interval"][1]
@@ -88,6 +91,34 @@ def test_without_others_there_is_nothing_about_them(made: Evaluation) -> None:
     assert alone.known_area() is None
     assert alone.to_dict()["others_refused"] is None
     assert "others refused" not in alone.to_text()
+
+
+def test_what_is_not_comparable_says_so(made: Evaluation, tmp_path: Path) -> None:
+    doubtful = replace(made, comparable=False)
+    assert doubtful.to_dict()["comparable"] is False
+    assert doubtful.to_text().splitlines()[1].startswith("not comparable     the model may have")
+    assert "not comparable" not in made.to_text()
+    for name, one in (("doubtful", doubtful), ("made", made)):
+        write_report(one, tmp_path / name)
+    assert '"comparable": false' in (tmp_path / "doubtful" / "evaluation.json").read_text()
+    pictures = [(tmp_path / n / "confusion.png").read_bytes() for n in ("doubtful", "made")]
+    assert pictures[0] != pictures[1]  # it has a title
+    bundle = write_figures(open_bundle(bundles.small_bundle(tmp_path / "b")), doubtful, "split 1")
+    measured = [one for one in bundle.card.measured.figures if one.how != "made up for a test"]
+    assert len(measured) == 5
+    assert all(one.how.endswith("; not comparable") for one in measured)
+    assert "not comparable" in (bundle.path / "README.md").read_text()
+
+
+def test_a_model_of_a_leaking_split_is_never_comparable(colours: dict[str, Path]) -> None:
+    model, red = tiny.tiny_model(), [clip_of(colours, "red", "red")]
+    assert not model.card.training.comparable
+    assert not evaluate(model, red).comparable
+    training = model.card.training.model_copy(update={"comparable": True})
+    card = model.card.model_copy(update={"training": training})
+    honest = Recognizer(replace(model.bundle, card=card), tiny.TinyEngine())
+    assert evaluate(honest, red).comparable
+    assert not evaluate(honest, red, comparable=False).comparable
 
 
 def test_report_files(made: Evaluation, tmp_path: Path) -> None:

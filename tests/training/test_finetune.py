@@ -410,6 +410,10 @@ def test_the_card_is_honest(exported: Path, split: Split) -> None:
     assert card.training.clips_per_label == dict.fromkeys(split.labels, 3)
     assert card.training.recipe == LEARNING.facts()
     assert card.training.comparable
+    assert card.training.data == (
+        "colours: 9 of 12 listed clips, 3 labels, groups g02 to g05; "
+        "3 further clips held out by group for calibration"
+    )
     figure = card.measured.figures[0]
     assert (figure.name, figure.evaluated, figure.listed) == ("validation top-1", 3, 3)
     assert (card.threshold, card.known_threshold) == (0.0, 0.0)

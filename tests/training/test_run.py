@@ -116,6 +116,8 @@ def test_the_card_counts_what_was_read(done: Run, split: Split, others: tuple[Cl
     assert training.lists == fingerprint([*split.train[:-1], *others])
     assert training.recipe == json.loads(json.dumps(RECIPE.facts()))
     assert training.command == "actionstream train"
+    sentence = "9 of 10 listed clips, 3 labels, groups g02 to g04; 3 clips of other actions or none"
+    assert training.data == f"colours: {sentence}"
     (figure,) = card.measured.figures
     assert (figure.evaluated, figure.listed) == (9, 10)
     assert "3-fold cross-validation" in figure.how
@@ -222,6 +224,9 @@ def test_a_leaking_split_says_so_on_its_card() -> None:
     found = calibrate(validation, 3, recipe.ready_after)
     fields = card_fields(split, samples, recipe, found, validation, name="n", command="c")
     assert fields["training"]["comparable"] is False
+    assert fields["training"]["data"] == (
+        "random split, seed 0 (not comparable): all 12 clips, 3 labels, 6 groups"
+    )
     limits = " ".join(fields["limits"])
     assert "NOT COMPARABLE" in limits
     assert "1 labels of the data set's lists were not at hand" in limits

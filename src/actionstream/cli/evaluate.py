@@ -13,6 +13,9 @@ from actionstream.cli.train import add_data_options, load_no_action, load_split
 from actionstream.errors import DatasetError, MissingExtraError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from actionstream.card import TrainingCard
     from actionstream.datasets.clips import Clip, Split
 
 SIDES = ("test", "validation", "train", "all")
@@ -55,16 +58,23 @@ def run(args: argparse.Namespace) -> int:
 
     if args.write_card and args.side != "test":
         raise DatasetError("--write-card is for the test list: leave --side away")
-    split = load_split(args)
+    split, others = load_split(args), load_no_action(args)
     clips = _clips(split, args.side)
     model = load(args.bundle, threads=args.threads)
-    _warn(model.card.training.split, split, refuse=args.write_card)
+    doubt = _doubt(model.card.training, split, args.side)
+    _warn(doubt, refuse=args.write_card)
+    _check_leaks(split, args.side, model.labels, others)
     with ProgressLine(1.0) as line:
         found = evaluate(
             model,
             [clip for clip in clips if clip.label in model.labels],
-            listed=split.listed.get(args.side),
-            others=load_no_action(args),
+            listed=sum(
+                split.listed_of(side, model.labels)
+                for side in split.sides
+                if args.side in (side, "all")
+            ),
+            others=others,
+            comparable=not doubt,
             progress=lambda done, total: line.show(done / total, f"clip {done}/{total}"),
         )
     print(json.dumps(found.to_dict()) if args.json else found.to_text())
@@ -77,17 +87,41 @@ def run(args: argparse.Namespace) -> int:
     return 1 if found.failed else 0
 
 
-def _warn(trained_on: str, split: Split, *, refuse: bool) -> None:
-    """Say it when a figure would not be what it looks like; on a card it may not stand at all."""
-    if trained_on == split.name and not split.leaking:
+def _doubt(trained: TrainingCard, split: Split, side: str) -> str:
+    """Why the figures would not be what they look like; "" if they are."""
+    if trained.split != split.name:
+        return (
+            f"the model was trained on {trained.split!r} and this is {split.name!r}: the clips "
+            "may be ones that it has seen"
+        )
+    if split.leaking or not trained.comparable:
+        return f"clips of one source are on both sides of {split.name!r}"
+    if side in ("train", "all"):
+        return "the model was trained on clips of this side"
+    return ""
+
+
+def _warn(doubt: str, *, refuse: bool) -> None:
+    """Say it; on a card such figures may not stand at all."""
+    if not doubt:
         return
-    message = (
-        f"the model was trained on {trained_on!r} and this is {split.name!r}: the clips may be "
-        "ones that it has seen, so the figures are not comparable"
-    )
+    message = f"{doubt}, so the figures are not comparable"
     if refuse:
         raise DatasetError(message)
     print(f"actionstream: {message}", file=sys.stderr)
+
+
+def _check_leaks(split: Split, side: str, labels: Sequence[str], others: Sequence[Clip]) -> None:
+    """The guard, for the clips that matter: with "all" the sides are one, nothing is compared."""
+    from actionstream.datasets import check_leaks
+
+    if split.leaking:
+        return
+    sides = {"all": split.clips} if side == "all" else split.sides
+    known = {name: [c for c in clips if c.label in labels] for name, clips in sides.items()}
+    there = {name: clips for name, clips in {**known, "others": others}.items() if clips}
+    if len(there) > 1:
+        check_leaks(there)
 
 
 def _clips(split: Split, side: str) -> tuple[Clip, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -38,7 +38,9 @@ class Split:
     (stems); for data sets without lists `listed` is what was found. `absent_labels` are classes of
     the lists of which no clip is at hand. `leaking` is True for a random split: clips of one
     source may stand on two sides, so figures measured on it are "not comparable". `notes` are
-    sentences that a report should repeat, such as how groups were guessed.
+    sentences that a report should repeat, such as how groups were guessed. `missing_counts` says
+    for each side how many clips of each label are missing; `source` is layout and training list in
+    words, for cards, without a folder of any machine ("" for a split made in Python).
     """
 
     name: str
@@ -53,6 +55,16 @@ class Split:
     leaking: bool = False
     absent_labels: tuple[str, ...] = field(default=(), repr=False)
     notes: tuple[str, ...] = ()
+    missing_counts: Mapping[str, Mapping[str, int]] = field(
+        default_factory=lambda: MappingProxyType({}), repr=False
+    )
+    source: str = ""
+
+    def listed_of(self, side: str, labels: Collection[str]) -> int:
+        """`listed` of a side, for some of the labels only."""
+        found = sum(clip.label in labels for clip in self.sides[side])
+        missing = self.missing_counts.get(side, {})
+        return found + sum(count for label, count in missing.items() if label in labels)
 
     @property
     def sides(self) -> dict[str, tuple[Clip, ...]]:

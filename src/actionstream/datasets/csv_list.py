@@ -61,7 +61,8 @@ def load_csv(
     """
     root = Path(root)
     source = root if lists is None else Path(lists)
-    rows = [row for path in _csv_files(source) for row in _read_rows(path)]
+    lists_read = _csv_files(source)
+    rows = [row for path in lists_read for row in _read_rows(path)]
     sides, notes = _sides(rows)
     files = _find(rows, root if root.is_dir() else root.parent)
     split = split_from_lists(
@@ -71,6 +72,7 @@ def load_csv(
         known=sorted({row.clip.label for row in rows}),
         wanted=labels,
         notes=notes,
+        source=f"CSV layout, {_named(lists_read)}",
     )
     return split if any(row.side for row in rows) else hold_out(split, seed=seed)
 
@@ -82,6 +84,11 @@ def _csv_files(source: Path) -> list[Path]:
     if not files:
         raise DatasetError(f"{source}: holds no CSV file")
     return files
+
+
+def _named(files: Sequence[Path]) -> str:
+    few = ", ".join(path.name for path in files)
+    return few if len(files) <= 3 else f"{len(files)} CSV files"
 
 
 def _read_rows(path: Path) -> list[_Row]:

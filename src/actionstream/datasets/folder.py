@@ -85,6 +85,7 @@ def load_folder(
         test=on["test"],
         listed={side: len(found) for side, found in on.items()},
         notes=note,
+        source="folder layout",
     )
     split = join_groups_of(split)
     return split if files[0].side is not None else hold_out(split, seed=seed)

@@ -85,6 +85,7 @@ def load_hmdb51(
         known=known,
         wanted=labels,
         notes=("groups are class and film; a film may stand on both sides with other classes",),
+        source=f"HMDB51 layout, tag 1 of *_test_split{split}.txt",
     )
 
 

@@ -16,7 +16,12 @@ from actionstream.datasets.files import class_videos
 from actionstream.datasets.groups import ucf101_group
 from actionstream.datasets.lists import line_error, read_table
 from actionstream.datasets.matching import split_from_lists
-from actionstream.datasets.ucf101 import SplitNumber, find_lists, read_official_lists
+from actionstream.datasets.ucf101 import (
+    TRAIN_LIST,
+    SplitNumber,
+    find_lists,
+    read_official_lists,
+)
 from actionstream.errors import DatasetError
 
 FOLDERS = ("train", "val", "test")
@@ -93,6 +98,7 @@ def load_kaggle(
         known=official.labels,
         wanted=labels,
         notes=describe(published),
+        source=f"UCF101 in the layout of Kaggle, {TRAIN_LIST.format(split)}",
     )
 
 

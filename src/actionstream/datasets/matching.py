@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,7 @@ def split_from_lists(
     known: Sequence[str],
     wanted: Iterable[str] | None = None,
     notes: tuple[str, ...] = (),
+    source: str = "",
 ) -> Split:
     """Match listed clips with `files` (by lower-case stem); the order of the lists is kept.
 
@@ -43,6 +45,9 @@ def split_from_lists(
     _require(name, found, chosen, asked=wanted is not None)
     labels = tuple(label for label in chosen if label in found)
     listed = {side: [c for c in clips if c.label in labels] for side, clips in sides.items()}
+    missing = {
+        side: [c for c in clips if c.stem.casefold() not in files] for side, clips in listed.items()
+    }
     split = Split(
         name=name,
         labels=labels,
@@ -50,12 +55,11 @@ def split_from_lists(
         validation=_matched(listed.get("validation", ()), files),
         test=_matched(listed.get("test", ()), files),
         listed={side: len(clips) for side, clips in listed.items()},
-        missing={
-            side: tuple(c.stem for c in clips if c.stem.casefold() not in files)
-            for side, clips in listed.items()
-        },
+        missing={side: tuple(c.stem for c in clips) for side, clips in missing.items()},
+        missing_counts={side: Counter(c.label for c in clips) for side, clips in missing.items()},
         absent_labels=tuple(label for label in chosen if label not in found),
         notes=notes,
+        source=source,
     )
     return join_groups_of(split)
 

@@ -24,6 +24,7 @@ SplitNumber = Literal[1, 2, 3]
 SPLITS: tuple[SplitNumber, ...] = (1, 2, 3)
 CLIPS_FOLDER = "UCF-101"
 LISTS_FOLDER = "ucfTrainTestlist"
+TRAIN_LIST = "trainlist0{}.txt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +152,7 @@ def load_ucf101(
         index_by_stem(class_videos(clips_folder)),
         known=official.labels,
         wanted=labels,
+        source=f"UCF101 layout, {TRAIN_LIST.format(split)}",
     )
 
 

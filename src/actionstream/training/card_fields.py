@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from actionstream.datasets.clips import Split, fingerprint
+from actionstream.datasets.clips import Clip, Split, fingerprint
 from actionstream.sampling import WINDOW
 from actionstream.training.calibrate import Calibration
 from actionstream.training.crossval import CrossValidation
@@ -92,7 +93,7 @@ def card_fields(
         "hold_seconds": recipe.hold_seconds,
         "switch_margin": recipe.switch_margin,
         "training": {
-            "data": "clips of the training list with these labels",
+            "data": describe_data(split, known, others),
             "split": split.name,
             "clips": len(known),
             "clips_per_label": {label: counts[label] for label in split.labels},
@@ -109,6 +110,23 @@ def card_fields(
         "limits": limits(split, bool(others)),
         "licence": {"code": "MIT", "weights": WEIGHTS_LICENCE, "data": DATA_LICENCE},
     }
+
+
+def describe_data(split: Split, learned: Sequence[Clip], others: Sequence[Clip]) -> str:
+    """One sentence: layout, list, how many of the listed clips, labels, groups, other clips."""
+    count, listed = len(learned), split.listed.get("train", len(learned))
+    clips = f"all {count:,} clips" if count == listed else f"{count:,} of {listed:,} listed clips"
+    known = f"{split.source or split.name}: {clips}, {len(split.labels)} labels"
+    rest = f"; {len(others):,} clips of other actions or none" if others else ""
+    return f"{known}, {_groups(learned)}{rest}"
+
+
+def _groups(clips: Sequence[Clip]) -> str:
+    groups = {clip.group for clip in clips}
+    numbers = sorted({group.rpartition("/")[2] for group in groups})
+    if all(re.fullmatch(r"g\d\d", number) for number in numbers):  # as UCF101 counts them
+        return f"groups {numbers[0]} to {numbers[-1]}"
+    return f"{len(groups):,} groups"
 
 
 def limits(split: Split, has_others: bool) -> list[str]:
@@ -149,7 +167,8 @@ TEST_FIGURES = ("top-1", "top-1 as answered", "top-3", "kept as known", "others 
 def test_figures(evaluation: Evaluation, split: str) -> list[dict[str, Any]]:
     """The figures of the test list, for the card."""
     count, listed = len(evaluation.known_clips), evaluation.listed
-    how = f"{split}, test list, through recognition of the files"
+    doubt = "" if evaluation.comparable else "; not comparable"
+    how = f"{split}, test list, through recognition of the files{doubt}"
     parts = (evaluation.top1(), evaluation.top1_shown(), evaluation.top3(), evaluation.known_kept())
     figures = [
         figure(name, value, count, listed, how)
@@ -158,7 +177,7 @@ def test_figures(evaluation: Evaluation, split: str) -> list[dict[str, Any]]:
     refused = evaluation.others_refused()
     if refused is not None:
         others = len(evaluation.other_clips)
-        how = "clips of other actions and of none, not used in training"
+        how = f"clips of other actions and of none, not used in training{doubt}"
         figures.append(figure(TEST_FIGURES[-1], refused, others, others, how))
     return figures
 

@@ -24,6 +24,8 @@ from actionstream.training.metrics import (
 
 Progress = Callable[[int, int], None]
 
+NOT_COMPARABLE = "the model may have seen these clips or others of their sources"
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outcome:
@@ -44,6 +46,8 @@ class Evaluation:
 
     listed: how many clips the lists name; `known_clips` holds those that were evaluated.
     failed: sources that could not be read, as error messages; they count as not evaluated.
+    comparable: False where the model may have seen the clips or their sources, so that the
+        figures compare with nothing; text, JSON, report and card then say so.
     """
 
     labels: tuple[str, ...]
@@ -51,6 +55,7 @@ class Evaluation:
     other_clips: tuple[Outcome, ...]
     listed: int
     failed: tuple[str, ...] = field(default=())
+    comparable: bool = True
 
     @property
     def correct(self) -> list[float]:
@@ -137,6 +142,7 @@ class Evaluation:
         return {
             "evaluated": len(self.known_clips),
             "listed": self.listed,
+            "comparable": self.comparable,
             "others": len(self.other_clips),
             "failed": list(self.failed),
             **{
@@ -154,6 +160,7 @@ class Evaluation:
         """The figures for people."""
         lines = [
             f"clips              {len(self.known_clips)} evaluated / {self.listed} listed",
+            *([] if self.comparable else [f"not comparable     {NOT_COMPARABLE}"]),
             f"top-1              {self.top1()}",
             f"top-1 as answered  {self.top1_shown()}   (no known action counts as wrong)",
             f"top-3              {self.top3()}",
@@ -179,6 +186,7 @@ def evaluate(
     *,
     listed: int | None = None,
     others: Sequence[Clip] = (),
+    comparable: bool = True,
     progress: Progress | None = None,
 ) -> Evaluation:
     """Recognise every clip as `actionstream predict` does and compare with its label.
@@ -187,6 +195,8 @@ def evaluate(
         clips: of known actions; labels that the model does not know are refused.
         listed: how many clips the lists name, if more than are at hand.
         others: clips of no known action.
+        comparable: False if the model may have seen the clips or their sources; never true of a
+            model whose own split leaks.
 
     Raises:
         DatasetError: no clip of a known action, labels that the model does not know, or none of
@@ -212,7 +222,14 @@ def evaluate(
     rest = tuple(o for o in outcomes if o.clip.label is None)
     if not known:
         raise DatasetError(f"no clip could be evaluated: {failed[0]}")
-    return Evaluation(model.labels, known, rest, listed or len(clips), tuple(failed))
+    return Evaluation(
+        model.labels,
+        known,
+        rest,
+        listed or len(clips),
+        tuple(failed),
+        comparable and model.card.training.comparable,
+    )
 
 
 def write_report(evaluation: Evaluation, folder: Path) -> None:
@@ -258,4 +275,6 @@ def _draw_confusion(evaluation: Evaluation, path: Path) -> None:
     axes.set_yticks(range(len(labels)), labels)
     axes.set_xlabel("said")
     axes.set_ylabel("true")
+    if not evaluation.comparable:
+        axes.set_title("not comparable")
     figure.savefig(path, dpi=100)

@@ -8,7 +8,7 @@ from typing import Any
 
 from actionstream import decide
 from actionstream.datasets.clips import Split, fingerprint
-from actionstream.training.card_fields import DATA_LICENCE, figure, limits
+from actionstream.training.card_fields import DATA_LICENCE, describe_data, figure, limits
 from actionstream.training.frame_calibration import FrameCalibration, Output
 from actionstream.training.frame_loop import TrainedNetworks
 from actionstream.training.frame_recipe import FrameRecipe
@@ -45,8 +45,8 @@ def card_fields(
         "hold_seconds": recipe.hold_seconds,
         "switch_margin": recipe.switch_margin,
         "training": {
-            "data": f"clips of the training list with these labels; "
-            f"{len(trained.sides.validation)} of them held out by group for calibration",
+            "data": f"{describe_data(split, learned, [one.clip for one in others])}; "
+            f"{len(trained.sides.validation)} further clips held out by group for calibration",
             "split": split.name,
             "clips": len(learned),
             "clips_per_label": {label: counts[label] for label in split.labels},
