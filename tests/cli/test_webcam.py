@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import http.server
 import io
 import json
 import os
@@ -276,6 +277,33 @@ def test_a_source_that_is_not_there_fails_soon(start: Start) -> None:
     assert watching.err[-1].endswith("connection refused: nothing listens there")
     assert watching.out == []
     assert "Traceback" not in "\n".join(watching.err)
+
+
+def test_a_playlist_is_refused_in_words_and_not_tried_again(start: Start) -> None:
+    class Playlist(http.server.BaseHTTPRequestHandler):
+        asked = 0
+
+        def do_GET(self) -> None:
+            Playlist.asked += 1
+            body = b"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\na.ts\n"
+            self.send_response(200)
+            self.send_header("Content-Type", "application/vnd.apple.mpegurl")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *words: object) -> None: ...
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Playlist) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_address[1]}/live.m3u8"
+        watching = webcam(start, address, "--text")
+        assert watching.wait() == 1
+        server.shutdown()
+    assert watching.err[-1].startswith(f"actionstream: {address}: not a stream that is read")
+    assert "HLS" in watching.err[-1]
+    assert not any(line.startswith("lost") for line in watching.err)
+    assert Playlist.asked == 1
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from av.container import InputContainer
 from actionstream.errors import (
     NoFramesError,
     UnreadableVideoError,
+    UnsupportedVideoError,
     VideoError,
     VideoNotFoundError,
     VideoTimeoutError,
@@ -46,11 +47,14 @@ _CAUSES = {
     errno.EHOSTUNREACH: "the host cannot be reached",
     errno.ENETUNREACH: "the network cannot be reached",
 }
+_REFUSED = (
+    "not a stream that is read (playlists such as HLS and DASH, and other formats, are refused)"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backoff:
-    """How long to wait before the next try: doubled each time, with jitter, up to a cap.
+    """How long to wait before the next try: doubled each time, with jitter, never over a cap.
 
     `max_attempts` failed tries in a row end the source, None: it goes on for ever.
     """
@@ -62,8 +66,10 @@ class Backoff:
 
     def delay_seconds(self, attempt: int, chance: float) -> float:
         """Seconds before try number `attempt` (1 is the first repetition); chance is 0 to 1."""
-        delay = min(self.max_seconds, self.first_seconds * 2.0 ** min(attempt - 1, 30))
-        return delay * (1 + self.jitter * (2 * chance - 1))
+        # The cap is on what comes out; a plain minimum would let half of all tries fall together.
+        most = self.max_seconds / (1 + self.jitter)
+        delay = min(most, self.first_seconds * 2.0 ** min(attempt - 1, 30))
+        return min(self.max_seconds, delay * (1 + self.jitter * (2 * chance - 1)))
 
 
 class LiveSource:
@@ -87,7 +93,8 @@ class LiveSource:
     Raises:
         UnsupportedVideoError: at birth, an address of no known kind.
         VideoError: while iterating: the last failure, when `backoff.max_attempts` are used up;
-            VideoTooLargeError at once.
+            VideoTooLargeError at once, and UnsupportedVideoError (a playlist, a format or codec
+            that is not read) if it never gave a picture.
     """
 
     def __init__(
@@ -190,7 +197,7 @@ class LiveSource:
             failure = self._read_one_connection()
             if self._stop.is_set():
                 return None
-            if isinstance(failure, VideoTooLargeError):
+            if self._is_final(failure):
                 return failure
             attempts = 1 if self.frames_read > frames_before else attempts + 1
             if self._backoff.max_attempts is not None and attempts >= self._backoff.max_attempts:
@@ -199,6 +206,12 @@ class LiveSource:
             self._tell("lost", f"{failure.cause}; again in {delay:.1f} s")
             self._stop.wait(delay)
         return None
+
+    def _is_final(self, failure: VideoError) -> bool:
+        """Whether another try would end the same. What once gave pictures may give them again."""
+        if isinstance(failure, UnsupportedVideoError):
+            return self.connections == 0
+        return isinstance(failure, VideoTooLargeError)
 
     def _read_one_connection(self) -> VideoError:
         """Read until the stream ends, and say why it did."""
@@ -280,5 +293,7 @@ def explain_live(address: LiveAddress, error: BaseException) -> VideoError:
         return UnreadableVideoError(name, "no permission to use it")
     if isinstance(error, av.error.InvalidDataError):
         return UnreadableVideoError(name, "what arrives is no video stream")
+    if code == errno.EINVAL and address.kind == "network":  # FFmpeg on what is not whitelisted
+        return UnsupportedVideoError(name, _REFUSED)
     words = _CAUSES.get(code or 0) or getattr(error, "strerror", None) or type(error).__name__
     return UnreadableVideoError(name, address.redact(str(words)))
