@@ -146,6 +146,51 @@ def test_two_videos_can_be_looked_at_in_turn(app: AppTest) -> None:
     assert "cannot be read" in app.error[0].value
 
 
+def test_videos_of_one_name_can_be_told_apart(app: AppTest) -> None:
+    app.run()
+    app.file_uploader[0].set_value(
+        [("a.mp4", b"no video", "video/mp4"), ("a.mp4", b"", "video/mp4")]
+    )
+    app.run()
+    wait_for_answer(app)
+    for number, said in ((0, "cannot be read"), (1, "is empty"), (0, "cannot be read")):
+        (choice,) = app.get("button_group")
+        assert [option.content for option in choice.proto.options] == ["a.mp4", "a.mp4 \\(2\\)"]
+        choice.set_value(number).run()
+        assert said in app.error[0].value
+
+
+def test_the_row_of_videos_stays_the_same_when_one_is_picked_or_done(app: AppTest) -> None:
+    """A click that was on its way while it changed would be lost."""
+    app.run()
+    app.file_uploader[0].set_value(
+        [("a.mp4", b"no video", "video/mp4"), ("b.mp4", b"", "video/mp4")]
+    )
+    app.run()
+    (before,) = app.get("button_group")
+    wait_for_answer(app)
+    for number in (0, 1, 0):
+        (choice,) = app.get("button_group")
+        assert choice.proto.id == before.proto.id
+        assert choice.proto.options == before.proto.options
+        choice.set_value(number).run()
+
+
+def test_a_strangers_name_is_no_markup_wherever_it_is_shown(app: AppTest) -> None:
+    name = "![x](http://127.0.0.1:9/t.png) www.example.com a\u202egpj.mp4"
+    app.run()
+    app.file_uploader[0].set_value([(name, b"", "video/mp4"), (name, b"", "video/mp4")])
+    app.run()
+    wait_for_answer(app)
+    (choice,) = app.get("button_group")
+    shown = [app.subheader[0].value, *(option.content for option in choice.proto.options)]
+    for text in shown:
+        assert "![x]" not in text
+        assert "http://" not in text.replace("\\", "")
+        assert "\u202e" not in text
+    assert "www\u2060.example.com a\ufffdgpj.mp4" in shown[0]
+
+
 def test_the_example_is_answered_without_a_clip(app: AppTest) -> None:
     button(app.run(), "Try the example").click().run()
     wait_for_answer(app)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -81,6 +82,46 @@ def test_several_videos_one_of_them_broken(
     expect(page.get_by_text("Traceback")).to_have_count(0)
     page.get_by_text(ucf101_clip("PushUps").name).first.click()
     expect_action(page, "Push Ups")
+
+
+def test_every_click_on_a_video_shows_it(app: App, visit: Visit, ucf101_clip: Clip) -> None:
+    """Several switches in a row: a row of videos that a pick changes would lose every second."""
+    clips = [ucf101_clip(label) for label in ("PushUps", "PlayingPiano", "Drumming")]
+    page = open_app(visit(), app)
+    upload(page, *clips)
+    expect(page.get_by_text("videos are done")).to_have_count(0, timeout=90_000)
+    row = page.get_by_test_id("stButtonGroup").get_by_role("radio")
+    title = page.get_by_role("heading", level=3)
+    for number in (0, 1, 2, 0, 2, 1, 0):
+        row.nth(number).click()
+        expect(title).to_have_text(clips[number].name)
+        expect(row.nth(number)).to_be_checked()
+
+
+def test_a_strangers_file_name_is_only_text(app: App, visit: Visit) -> None:
+    names = [
+        "![x](http://127.0.0.1:9/t.png).mp4",
+        "www.example.com click http://example.org a@example.org.mp4",
+        "<img src=http://127.0.0.1:9/i.png> :red[**b**] $x^2$ :smile:.mp4",
+        "a\u202egpj.4pm.mp4",
+    ]
+    page = open_app(visit(), app)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.locator('input[type="file"]').set_input_files(
+        [{"name": name, "mimeType": "video/mp4", "buffer": b"no video"} for name in names]
+    )
+    row = page.get_by_test_id("stButtonGroup").get_by_role("radio")
+    expect(row).to_have_count(len(names), timeout=60_000)
+    main, title = page.get_by_test_id("stMain"), page.get_by_role("heading", level=3)
+    for number, name in enumerate(names):
+        row.nth(number).click()
+        seen = name.replace("\u202e", "\ufffd")
+        expect(title).to_have_text(re.compile("\u2060?".join(re.escape(part) for part in seen)))
+        expect(main.locator("a[href*='example']")).to_have_count(0)
+        expect(main.locator("img[src*=':9/'], strong, .katex")).to_have_count(0)
+    expect(main).not_to_contain_text("\u202e")
+    assert not [url for url in asked if ":9/" in url]
 
 
 def test_an_old_codec_is_converted_for_the_browser(app: App, visit: Visit, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import io
 import json
 from pathlib import PurePath
 
+from actionstream.app.text import shortened
 from actionstream.draw import draw_timeline
 from actionstream.frames import Answer
 from actionstream.video.png import encode_png
@@ -24,7 +25,12 @@ def as_csv(answer: Answer) -> str:
     writer.writerow(["source", "start_seconds", "end_seconds", "label", "confidence"])
     for part in answer.segments:
         confidence = "" if part.confidence is None else repr(part.confidence)
-        row = [repr(part.start_seconds), repr(part.end_seconds), part.label or "", confidence]
+        row = [
+            repr(part.start_seconds),
+            repr(part.end_seconds),
+            _harmless(part.label or ""),
+            confidence,
+        ]
         writer.writerow([_harmless(answer.source), *row])
     return text.getvalue()
 
@@ -37,9 +43,9 @@ def as_picture(answer: Answer) -> bytes:
 
 def _harmless(name: str) -> str:
     """A name that a spreadsheet does not take for a formula."""
-    return f"'{name}" if name[:1] in "=+-@\t\r" else name
+    return f"'{name}" if name.startswith(tuple("=+-@\t\r")) else name
 
 
 def name_for(source: str, ending: str) -> str:
     """A file name for a download about the video `source`."""
-    return f"{PurePath(source).stem or 'video'}{ending}"
+    return f"{shortened(PurePath(source).stem) or 'video'}{ending}"

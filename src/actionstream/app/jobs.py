@@ -72,6 +72,11 @@ class Job:
     _cancel: threading.Event = field(default_factory=threading.Event)
 
     @property
+    def key(self) -> str:
+        """What tells it from the visitor's others."""
+        return self.source.stem
+
+    @property
     def finished(self) -> bool:
         return self.stage in FINISHED
 

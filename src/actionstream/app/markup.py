@@ -7,8 +7,8 @@ height. Pictures would not do: Streamlit keeps every picture of a fragment until
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from html import escape
 
+from actionstream.app.text import html
 from actionstream.draw import colour_of, spoken
 from actionstream.frames import Candidate, Segment
 
@@ -28,11 +28,11 @@ def answer(
     number = _percent(confidence) if known else ""
     head = (
         f'<div class="as-head {"as-known" if known else "as-unknown"}">'
-        f'<span class="as-label" data-testid="action">{escape(name)}</span>'
+        f'<span class="as-label" data-testid="action">{html(name)}</span>'
         f'<span class="as-number" data-testid="confidence">{number}</span></div>'
     )
     rows = "".join(_bar(candidate, candidate.label == shown) for candidate in top)
-    return f'<div class="as-answer">{head}<div class="as-note">{escape(note)}</div>{rows}</div>'
+    return f'<div class="as-answer">{head}<div class="as-note">{html(note)}</div>{rows}</div>'
 
 
 def placeholder(title: str, note: str = "") -> str:
@@ -40,15 +40,15 @@ def placeholder(title: str, note: str = "") -> str:
     empty = '<div class="as-row"><div class="as-track"></div></div>' * 3
     return (
         '<div class="as-answer"><div class="as-head as-unknown">'
-        f'<span class="as-label" data-testid="action">{escape(title)}</span></div>'
-        f'<div class="as-note">{escape(note)}</div>{empty}</div>'
+        f'<span class="as-label" data-testid="action">{html(title)}</span></div>'
+        f'<div class="as-note">{html(note)}</div>{empty}</div>'
     )
 
 
 def _bar(candidate: Candidate, is_shown: bool) -> str:
     share = min(max(candidate.confidence, 0.0), 1.0)
     kind = "as-row as-shown" if is_shown else "as-row"
-    name = escape(spoken(candidate.label))
+    name = html(spoken(candidate.label))
     return (
         f'<div class="{kind}" data-testid="candidate"><span>{name}</span>'
         f'<span class="as-number">{_percent(share)}</span>'
@@ -60,8 +60,8 @@ def _bar(candidate: Candidate, is_shown: bool) -> str:
 def tiles(pairs: Iterable[tuple[str, str]]) -> str:
     """Figures with their names, side by side."""
     cells = "".join(
-        f'<div class="as-tile"><span class="as-value" data-testid="{_slug(name)}">{escape(value)}'
-        f"</span><span>{escape(name)}</span></div>"
+        f'<div class="as-tile"><span class="as-value" data-testid="{_slug(name)}">{html(value)}'
+        f"</span><span>{html(name)}</span></div>"
         for name, value in pairs
     )
     return f'<div class="as-tiles">{cells}</div>'
@@ -81,9 +81,9 @@ def timeline(
         _timeline_row(name, colour, _merged(parts, duration / FINEST), start_seconds, duration)
         for name, colour, parts in _rows(within)
     )
-    words = "".join(f"<span>{escape(word)}</span>" for word in axis)
+    words = "".join(f"<span>{html(word)}</span>" for word in axis)
     return (
-        f'<div class="as-timeline" role="img" aria-label="{escape(_in_words(within))}">'
+        f'<div class="as-timeline" role="img" aria-label="{html(_in_words(within))}">'
         f'<div class="as-when"></div><div class="as-axis">{words}</div>{rows}</div>'
     )
 
@@ -136,10 +136,10 @@ def _timeline_row(
         width = min(max((end - start_seconds) / duration, 0.0), 1.0) - left
         bars += (
             f'<div style="left:{100 * left:.2f}%;width:{100 * width:.2f}%;background:{colour}" '
-            f'title="{escape(name)}, {clock(begin - start_seconds)} to '
+            f'title="{html(name)}, {clock(begin - start_seconds)} to '
             f'{clock(end - start_seconds)}"></div>'
         )
-    return f'<div class="as-when">{escape(name)}</div><div class="as-lane">{bars}</div>'
+    return f'<div class="as-when">{html(name)}</div><div class="as-lane">{bars}</div>'
 
 
 def _in_words(segments: Sequence[Segment]) -> str:

@@ -6,6 +6,7 @@ import streamlit as st
 
 from actionstream.app import downloads, markup, words
 from actionstream.app.jobs import Job
+from actionstream.app.text import plain
 from actionstream.frames import Answer, VideoFacts
 
 
@@ -28,7 +29,7 @@ def _progress(job: Job, stage: str) -> None:
         st.rerun()
     with st.container(horizontal=True, vertical_alignment="bottom", wrap=False):
         st.progress(job.share, text=f"{words.stage(job)}…", width="stretch")
-        cancelled = st.button("Cancel", icon=":material/close:", key=f"cancel-{id(job)}")
+        cancelled = st.button("Cancel", icon=":material/close:", key=f"cancel-{job.key}")
     if cancelled:
         job.cancel()
         st.rerun()
@@ -81,7 +82,7 @@ def _downloads(job: Job, answer: Answer) -> None:
                 "video/mp4",
                 icon=":material/download:",
                 on_click="ignore",
-                key=f"mp4-{id(job)}",
+                key=f"mp4-{job.key}",
             )
         st.download_button(
             "JSON",
@@ -90,7 +91,7 @@ def _downloads(job: Job, answer: Answer) -> None:
             "application/json",
             icon=":material/data_object:",
             on_click="ignore",
-            key=f"json-{id(job)}",
+            key=f"json-{job.key}",
         )
         st.download_button(
             "CSV",
@@ -99,7 +100,7 @@ def _downloads(job: Job, answer: Answer) -> None:
             "text/csv",
             icon=":material/table:",
             on_click="ignore",
-            key=f"csv-{id(job)}",
+            key=f"csv-{job.key}",
         )
         st.download_button(
             "Timeline",
@@ -108,7 +109,7 @@ def _downloads(job: Job, answer: Answer) -> None:
             "image/png",
             icon=":material/image:",
             on_click="ignore",
-            key=f"png-{id(job)}",
+            key=f"png-{job.key}",
         )
 
 
@@ -132,10 +133,3 @@ def _facts(video: VideoFacts) -> list[tuple[str, str]]:
         ("Frames read", f"{video.frames_read}"),
         ("Frames looked at", f"{video.frames_encoded}"),
     ]
-
-
-def plain(text: str) -> str:
-    """A stranger's text for places where Streamlit would read Markdown in it."""
-    return "".join(
-        f"\\{letter}" if letter in "\\`*_{}[]()<>#+-!|~$:&" else letter for letter in text
-    )

@@ -13,6 +13,7 @@ from typing import BinaryIO
 from actionstream.app.camera_link import CameraLink
 from actionstream.app.jobs import Job, Runner
 from actionstream.app.space import Space
+from actionstream.app.text import readable
 from actionstream.recognizer import Recognizer
 
 MOST_VIDEOS = 20
@@ -54,7 +55,7 @@ class Visitor:
         # The suffix says nothing of the content, but players and FFmpeg like to see one.
         path = self.folder / f"{secrets.token_hex(8)}{_safe_suffix(name)}"
         self.space.store(data, path)
-        job = Job(name, path)
+        job = Job(readable(name), path)
         try:
             runner.submit(job, model, visitor=self.folder)
         except BaseException:

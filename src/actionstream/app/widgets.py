@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 
 import streamlit as st
 
+from actionstream.app.text import html
 from actionstream.draw import spoken
 
 
 def heading(title: str, lead: str) -> None:
     """A page's title and its one sentence."""
     st.title(title, anchor=False)
-    st.html(f'<p class="as-lead">{escape(lead)}</p>')
+    st.html(f'<p class="as-lead">{html(lead)}</p>')
 
 
 def link_to(page: str, label: str) -> None:
@@ -24,5 +24,5 @@ def link_to(page: str, label: str) -> None:
 def known_actions(labels: Sequence[str]) -> None:
     """All actions that the model knows."""
     st.subheader(f"It knows {len(labels)} actions", anchor=False)
-    chips = "".join(f"<li>{escape(spoken(label))}</li>" for label in labels)
+    chips = "".join(f"<li>{html(spoken(label))}</li>" for label in labels)
     st.html(f'<ul class="as-chips">{chips}</ul>')

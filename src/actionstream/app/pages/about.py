@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from actionstream.app import state
-from actionstream.app.result import plain
+from actionstream.app.text import plain, readable
 from actionstream.app.widgets import heading
 from actionstream.card import Card, FigureCard
 from actionstream.draw import spoken
@@ -70,7 +70,7 @@ def _figure(figure: FigureCard) -> None:
 def _actions(card: Card) -> None:
     st.subheader(f"The {len(card.labels)} actions that it knows", anchor=False)
     clips, right = card.training.clips_per_label, card.measured.per_class
-    rows: list[dict[str, Any]] = [{"Action": spoken(label)} for label in card.labels]
+    rows: list[dict[str, Any]] = [{"Action": readable(spoken(label))} for label in card.labels]
     for row, label in zip(rows, card.labels, strict=True):
         row |= {"Training clips": clips.get(label)} if clips else {}
         row |= {"Right": right.get(label)} if right else {}
@@ -101,7 +101,7 @@ def _training(card: Card) -> None:
     st.markdown(
         f"- Data: {plain(training.data)}\n- Split: {plain(training.split)}\n"
         f"- Clips: {training.clips}, and {training.no_action_clips} of other actions or none\n"
-        f"- A {plain(card.encoder.name)} ({card.encoder.precision}) looks at "
+        f"- A {plain(card.encoder.name)} ({plain(card.encoder.precision)}) looks at "
         f"{card.geometry.input_size}×{card.geometry.input_size} pixels every "
         f"{card.spacing_seconds:g} s; a head of the kind {plain(card.head.name)} reads the last "
         "16 looks"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import BinaryIO
 
 import streamlit as st
@@ -10,11 +11,14 @@ from actionstream.app import result, state, words
 from actionstream.app.jobs import Job, QueueFullError
 from actionstream.app.settings import BYTES_PER_MB
 from actionstream.app.space import NoRoomError
+from actionstream.app.text import plain, shortened
 from actionstream.app.visitor import MOST_VIDEOS, TooManyVideosError, Visitor
 from actionstream.app.widgets import heading, known_actions, link_to
 from actionstream.demo import make_clip
 
 TYPES = ("mp4", "avi", "mov", "mkv", "webm", "m4v")
+PILL_LETTERS = 40
+"""Of a name in the row of videos to choose from."""
 
 
 def draw() -> None:
@@ -51,7 +55,7 @@ def _add_videos(visitor: Visitor) -> None:
 
 def _take(visitor: Visitor, name: str, data: BinaryIO, size: int) -> str | None:
     """Queue one video; says why if that cannot be."""
-    server, title = state.server(), result.plain(name)
+    server, title = state.server(), plain(shortened(name))
     if size > server.settings.max_upload_mb * BYTES_PER_MB * 1.05:  # Streamlit counts in MiB
         return words.too_large(title, server.settings.max_upload_mb)
     try:
@@ -103,32 +107,47 @@ def _choose(visitor: Visitor) -> Job:
     job: Job = chosen if chosen in visitor.jobs else visitor.jobs[-1]
     if len(visitor.jobs) == 1:
         return job
-    numbers = range(len(visitor.jobs))
+    titles = _titles(visitor.jobs)
+    # A pick must change neither the key nor the words of an option: Streamlit knows a widget by the
+    # one and an option by the other, and a click on what is no longer there is lost.
     picked = st.pills(
         "Your videos",
-        numbers,
+        range(len(visitor.jobs)),
         default=visitor.jobs.index(job),
         required=True,
-        format_func=lambda number: _title(visitor.jobs[number]),
-        key=f"videos-{[id(job) for job in visitor.jobs]}-{id(job)}",
+        format_func=lambda number: titles[number],
+        key=f"videos-{'-'.join(job.key for job in visitor.jobs)}",
         label_visibility="collapsed",
     )
+    _readiness(visitor)
     job = visitor.jobs[int(picked)]
     st.session_state["chosen_job"] = job
     return job
 
 
-def _title(job: Job) -> str:
-    marks = {"done": ":material/check:", "failed": ":material/error:"}
-    mark = marks.get(job.stage, "" if job.finished else ":material/hourglass_top:")
-    return f"{mark} {job.name}".strip()
+def _titles(jobs: Sequence[Job]) -> list[str]:
+    """Names as Markdown, all different: "a.mp4", "b.mp4", "a.mp4 (2)"."""
+    titles: list[str] = []
+    for job in jobs:
+        title, count = shortened(job.name, PILL_LETTERS), 1
+        while (found := title if count == 1 else f"{title} ({count})") in titles:
+            count += 1
+        titles.append(found)
+    return [plain(title) for title in titles]
+
+
+@st.fragment(run_every=1.0)
+def _readiness(visitor: Visitor) -> None:
+    finished = sum(job.finished for job in visitor.jobs)
+    if finished < len(visitor.jobs):
+        st.caption(f"{finished} of {len(visitor.jobs)} videos are done.")
 
 
 def _show(visitor: Visitor, job: Job) -> None:
     with st.container(border=True, key="video-result"):
         with st.container(horizontal=True, vertical_alignment="center", wrap=False):
-            st.subheader(result.plain(job.name), anchor=False, width="stretch")
-            removed = st.button("Remove", icon=":material/delete:", key=f"rm-{id(job)}")
+            st.subheader(plain(shortened(job.name)), anchor=False, width="stretch")
+            removed = st.button("Remove", icon=":material/delete:", key=f"rm-{job.key}")
         if removed:
             visitor.remove(job)
             st.rerun()
