@@ -12,7 +12,16 @@ import toy
 from numpy.typing import NDArray
 
 from actionstream import decide
-from actionstream.training.calibrate import KEPT_CORRECT, Calibration, calibrate, fit_temperature
+from actionstream.training.calibrate import (
+    KEPT_CORRECT,
+    OTHER,
+    RIGHT,
+    WRONG,
+    Calibration,
+    balanced,
+    calibrate,
+    fit_temperature,
+)
 from actionstream.training.card_fields import validation_figures
 from actionstream.training.crossval import CrossValidation, cross_validate, read_clip
 from actionstream.training.loop import fit_head
@@ -177,6 +186,30 @@ def test_without_outliers_it_still_works(samples: list[Sample]) -> None:
     fresh = toy.clusters(15, others=15, spread=1.5, first=40, seed=9)
     scores = served_scores(calibration, known, fresh)
     assert area_under_roc(scores[:45], scores[45:]) > 0.7
+
+
+def test_wrong_answers_score_lower_than_right_ones() -> None:
+    """Classes that run into each other: the score knows where."""
+    blurred = toy.clusters(40, others=16, spread=5.0)
+    validation = cross_validate(blurred, 3, RECIPE, seed=1)
+    calibration = calibrate(validation, 3, RECIPE.ready_after)
+    known = np.array([one.sample.target is not None for one in validation.outputs])
+    right = correct_clips(validation, calibration)
+    assert (known & ~right).sum() > 15
+    scores = calibration.clip_scores
+    assert area_under_roc(scores[right].tolist(), scores[known & ~right].tolist()) > 0.65
+
+
+@pytest.mark.parametrize(
+    ("sides", "weights"),
+    [
+        ([RIGHT, RIGHT, WRONG, OTHER, OTHER], [0.25, 0.25, 0.25, 0.125, 0.125]),
+        ([RIGHT, OTHER, OTHER], [0.5, 0.25, 0.25]),
+        ([WRONG, WRONG, OTHER], [0.125, 0.125, 0.25]),
+    ],
+)
+def test_every_kind_of_clip_has_its_say(sides: list[int], weights: list[float]) -> None:
+    assert balanced(np.array(sides)).tolist() == weights
 
 
 def test_outliers_of_one_fold_only(samples: list[Sample]) -> None:

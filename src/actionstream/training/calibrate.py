@@ -27,6 +27,8 @@ KEPT_CORRECT = 0.95
 """Share of the right out-of-fold answers that the thresholds let pass. Wrong ones do not count:
 "no known action" is better than a wrong guess."""
 
+RIGHT, WRONG, OTHER = 0, 1, 2
+
 PROJECTION_SIZE = 26
 WITHIN_SHRINKAGE = 0.3
 """Of the within-class covariance towards a multiple of the identity."""
@@ -64,10 +66,10 @@ def calibrate(validation: CrossValidation, num_classes: int, ready_after: int) -
     targets = np.array([o.sample.target for o in known_clips], dtype=np.int64)
     logs = np.log(np.maximum(means, 1e-12)).astype(np.float32)
     file_temperature = fit_temperature(logs[is_known], targets)
-    known, readings = _fit_known(validation, num_classes, ready_after, temperature)
-    clip_scores = np.array([float(scores.mean()) for scores in readings])
     correct = np.zeros(len(outputs), dtype=bool)
     correct[is_known] = means[is_known].argmax(axis=1) == targets
+    known, readings = _fit_known(validation, correct, num_classes, ready_after, temperature)
+    clip_scores = np.array([float(scores.mean()) for scores in readings])
     correct_readings = [
         scores[output.logits.argmax(axis=1) == output.sample.target]
         for output, scores in zip(outputs, readings, strict=True)
@@ -97,7 +99,11 @@ def _reading_temperature(outputs: Sequence[ClipOutput]) -> float:
 
 
 def _fit_known(
-    validation: CrossValidation, num_classes: int, ready_after: int, temperature: float
+    validation: CrossValidation,
+    correct: NDArray[np.bool_],
+    num_classes: int,
+    ready_after: int,
+    temperature: float,
 ) -> tuple[KnownScore, list[NDArray[np.float64]]]:
     """The served known score, and out-of-fold scores by reading, in the order of the outputs.
 
@@ -109,18 +115,25 @@ def _fit_known(
         fold.fold: new_known(fold.trained_on, num_classes, temperature) for fold in validation.heads
     }
     rows = [_statistics(modules[output.fold], output, ready_after) for output in outputs]
-    is_known = np.array([output.sample.target is not None for output in outputs])
+    sides = _sides(validation, correct)
     scores: list[NDArray[np.float64]] = [np.empty(0)] * len(outputs)
     for fold in modules:
-        others = [i for i, output in enumerate(outputs) if output.fold != fold]
-        _set_regression(modules[fold], [rows[i] for i in others], is_known[others])
+        rest = [i for i, output in enumerate(outputs) if output.fold != fold]
+        _set_regression(modules[fold], [rows[i] for i in rest], sides[rest])
         for index, output in enumerate(outputs):
             if output.fold == fold:
                 scores[index] = _score(modules[fold], rows[index])
     everything = tuple(output.sample for output in outputs)
     served = new_known(everything, num_classes, temperature)
-    _set_regression(served, rows, is_known)
+    _set_regression(served, rows, sides)
     return served, scores
+
+
+def _sides(validation: CrossValidation, correct: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """By clip: answered rightly, answered wrongly, or of no known action."""
+    is_other = np.array([output.sample.target is None for output in validation.outputs])
+    sides: NDArray[np.int64] = np.where(is_other, OTHER, np.where(correct, RIGHT, WRONG))
+    return sides
 
 
 def new_known(samples: Sequence[Sample], num_classes: int, temperature: float) -> KnownScore:
@@ -173,18 +186,23 @@ def _statistics(module: KnownScore, output: ClipOutput, ready_after: int) -> NDA
 
 
 def _set_regression(
-    module: KnownScore, rows: Sequence[NDArray[np.float64]], is_known: NDArray[np.bool_]
+    module: KnownScore, rows: Sequence[NDArray[np.float64]], sides: NDArray[np.int64]
 ) -> None:
-    """Fit statistics to known or not: both sides weigh the same, every clip of a side too."""
+    """Fit statistics to a right answer (1), a wrong one or a clip of no known action (0).
+
+    Both goals weigh the same, so do the two kinds of the second, and so do the clips of a kind.
+    """
     stacked = np.concatenate(rows)
-    share = np.where(is_known, 0.5 / max(is_known.sum(), 1), 0.5 / max((~is_known).sum(), 1))
+    clip_weights = balanced(sides)
     weights = np.concatenate(
-        [[s / len(row)] * len(row) for s, row in zip(share, rows, strict=True)]
+        [np.full(len(row), one / len(row)) for one, row in zip(clip_weights, rows, strict=True)]
     )
-    goal = np.concatenate([[float(k)] * len(row) for k, row in zip(is_known, rows, strict=True)])
+    goal = np.concatenate(
+        [np.full(len(row), float(side == RIGHT)) for side, row in zip(sides, rows, strict=True)]
+    )
     mean = np.average(stacked, axis=0, weights=weights)
     std = np.maximum(np.sqrt(np.average((stacked - mean) ** 2, axis=0, weights=weights)), 1e-6)
-    if is_known.all():
+    if not (sides == OTHER).any():
         return _without_outliers(module, mean, std)
     inputs = torch.from_numpy((stacked - mean) / std)
     goals, weigh = torch.from_numpy(goal), torch.from_numpy(weights)
@@ -203,6 +221,16 @@ def _set_regression(
     _set(module.weight, weight.detach().numpy())
     _set(module.bias, bias.detach().numpy()[0])
     return None
+
+
+def balanced(sides: NDArray[np.int64]) -> NDArray[np.float64]:
+    """A weight for each clip: half for all right answers together, half for the rest."""
+    weights = np.zeros(len(sides))
+    refused = [side for side in (WRONG, OTHER) if (sides == side).any()]
+    for side in (RIGHT, *refused):
+        clips = sides == side
+        weights[clips] = (0.5 if side == RIGHT else 0.5 / len(refused)) / max(clips.sum(), 1)
+    return weights
 
 
 def _without_outliers(
