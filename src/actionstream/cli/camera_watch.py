@@ -23,7 +23,8 @@ from actionstream.draw.labels import UNKNOWN
 from actionstream.errors import ActionstreamError, FrameError, UnreadableVideoError
 from actionstream.frames import Reading
 from actionstream.live.announcer import Announcer
-from actionstream.live.events import ActionEvent, CommandRunner, EventLog
+from actionstream.live.commands import CommandRunner
+from actionstream.live.events import ActionEvent, EventLog
 from actionstream.live.page import LivePage
 from actionstream.live.session import Session
 from actionstream.live.worker import Worker

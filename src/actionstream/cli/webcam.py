@@ -91,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
     """Watch until Ctrl-C, `--seconds` or an error, then say what was seen."""
     from actionstream.cli.camera_watch import CameraWatch
     from actionstream.errors import VideoError
-    from actionstream.live.events import parse_command
+    from actionstream.live.commands import parse_command
     from actionstream.video.address import parse_address
 
     parse_address(args.source)  # a slip is told before the model is loaded

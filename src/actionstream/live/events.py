@@ -1,31 +1,17 @@
-"""When an action begins and ends, told to other programs: JSON Lines and commands."""
+"""When an action begins and ends, found in readings and written as JSON Lines."""
 
 from __future__ import annotations
 
 import json
-import logging
-import os
-import shlex
-import shutil
-import subprocess
-import sys
-import threading
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 
-from actionstream.errors import ActionstreamError
 from actionstream.frames import Reading
 
 EventKind = Literal["begin", "end"]
-
-MOST_COMMANDS = 4
-"""Commands that run at the same time; while so many run, further events start none."""
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,102 +126,3 @@ class EventLog:
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-
-def parse_command(text: str) -> tuple[str, ...]:
-    """The words of a command, split like a shell's but never given to one.
-
-    Raises:
-        ActionstreamError: no words, an open quote, or no such program.
-    """
-    try:
-        words = tuple(shlex.split(text))
-    except ValueError as error:
-        raise ActionstreamError(f"command {text!r} cannot be split: {error}") from None
-    if not words:
-        raise ActionstreamError("the command is empty")
-    if shutil.which(words[0]) is None:
-        raise ActionstreamError(f"command {text!r}: no program {words[0]!r} that can be run")
-    return words
-
-
-class CommandRunner:
-    """Runs a command for each event, without a shell and without waiting for it.
-
-    The event stands in the environment: ACTIONSTREAM_EVENT (begin, end), ACTIONSTREAM_LABEL,
-    ACTIONSTREAM_START_SECONDS, ACTIONSTREAM_END_SECONDS (empty at the beginning) and
-    ACTIONSTREAM_CONFIDENCE. What the command prints goes to stderr. A failure is logged, each
-    kind once. Every command has a thread that waits for its end, so that none stays a zombie.
-    """
-
-    def __init__(self, argv: Sequence[str], *, most: int = MOST_COMMANDS) -> None:
-        self._argv, self._most = list(argv), most
-        self._lock = threading.Lock()
-        self._waiters: set[threading.Thread] = set()
-        self._logged: set[str] = set()
-
-    def start(self, event: ActionEvent) -> bool:
-        """Whether the command was started; not while `most` of them still run."""
-        with self._lock:
-            if len(self._waiters) >= self._most:
-                self._log_once("busy", f"{self._most} still run, so some events start none")
-                return False
-            try:
-                process = subprocess.Popen(
-                    self._argv,
-                    stdin=subprocess.DEVNULL,
-                    stdout=_stderr(),
-                    env={**os.environ, **_environment(event)},
-                    start_new_session=True,  # Ctrl-C in the terminal is meant for us alone
-                )
-            except OSError as error:
-                self._log_once("start", f"cannot be started: {error}")
-                return False
-            waiter = threading.Thread(target=self._wait, args=(process,), daemon=True)
-            self._waiters.add(waiter)
-            waiter.start()
-        return True
-
-    def _wait(self, process: subprocess.Popen[bytes]) -> None:
-        code = process.wait()
-        with self._lock:
-            self._waiters.discard(threading.current_thread())
-            if code != 0:
-                self._log_once(f"exit {code}", f"ended with exit code {code}")
-
-    def _log_once(self, kind: str, message: str) -> None:
-        if kind not in self._logged:
-            self._logged.add(kind)
-            _log.warning("command %s: %s (said once)", shlex.join(self._argv), message)
-
-    def running(self) -> int:
-        """How many commands run now."""
-        with self._lock:
-            return len(self._waiters)
-
-    def close(self, timeout: float = 5.0) -> None:
-        """Wait for the commands that run, `timeout` seconds in all; then leave them alone."""
-        with self._lock:
-            waiters = list(self._waiters)
-        share = timeout / max(len(waiters), 1)
-        for waiter in waiters:
-            waiter.join(share)
-
-
-def _stderr() -> int | None:
-    """Our stderr's descriptor: stdout is for results. None (inherit) where there is none."""
-    try:
-        return sys.stderr.fileno()
-    except (AttributeError, OSError, ValueError):
-        return subprocess.DEVNULL
-
-
-def _environment(event: ActionEvent) -> dict[str, str]:
-    end = "" if event.end_seconds is None else f"{event.end_seconds:.3f}"
-    return {
-        "ACTIONSTREAM_EVENT": event.kind,
-        "ACTIONSTREAM_LABEL": event.label,
-        "ACTIONSTREAM_START_SECONDS": f"{event.start_seconds:.3f}",
-        "ACTIONSTREAM_END_SECONDS": end,
-        "ACTIONSTREAM_CONFIDENCE": f"{event.confidence:.4f}",
-    }
