@@ -177,7 +177,12 @@ def test_text_events_and_commands_through_a_cut(
     lines = [re.fullmatch(r" *\d+\.\d s  (.+?)(?:  \d+%)?", line) for line in watching.out]
     assert all(lines)
     assert len(lines) >= 1
-    assert any(re.search(r"actions? seen; camera \d+/s", line) for line in watching.err)
+    closing = re.search(
+        r"actions? seen; camera (\d+)/s, answers (\d+\.\d)/s over (\d+) s, \d+ ms old",
+        watching.err[-1],
+    )
+    assert closing is not None, watching.err[-1]
+    assert all(float(figure) > 0 for figure in closing.groups())
     assert "secret" not in "\n".join(watching.out + watching.err)
 
 
@@ -238,14 +243,21 @@ def picture_of(port: int) -> bytes:
 
 @needs_ffmpeg
 @pytest.mark.clips
-def test_it_ends_by_itself_and_lists_what_it_saw(
+def test_it_ends_by_itself_and_sums_up_all_that_it_saw(
     start: Start, ucf101_clip: Callable[..., Path]
 ) -> None:
+    """Also when the camera was gone by then: the figures are of the session, not of its end."""
     port = free_port()
-    http_camera(start, port, ucf101_clip("PlayingPiano"))
-    watching = webcam(start, f"http://127.0.0.1:{port}/live", "--seconds", "8", "--port", "0")
+    camera = http_camera(start, port, ucf101_clip("PlayingPiano"))
+    watching = webcam(start, f"http://127.0.0.1:{port}/live", "--seconds", "14", "--port", "0")
+    watching.says("^connected")
+    time.sleep(6)
+    camera.end()
     assert watching.wait() == 0
     assert any(re.fullmatch(r" *\d+\.\d to \d+\.\d s  .+  \d+%", line) for line in watching.out)
+    closing = re.search(r"camera (\d+)/s, answers (\d+\.\d)/s over", watching.err[-1])
+    assert closing is not None, watching.err[-1]
+    assert all(float(figure) > 0 for figure in closing.groups())
 
 
 @pytest.mark.torch

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
-from actionstream.live.statistics import MOST_ARRIVALS, RATE_SECONDS, Rate
+from actionstream.live.statistics import MOST_ARRIVALS, RATE_SECONDS, Meter, Rate
 
 
 def counted(times: list[float]) -> Rate:
@@ -40,3 +42,24 @@ def test_memory_is_bounded_at_any_pace() -> None:
     rate = counted([i / 100_000 for i in range(5 * MOST_ARRIVALS)])
     assert len(rate.times) == MOST_ARRIVALS
     assert rate.per_second(rate.times[-1]) == pytest.approx(100_000, rel=0.01)
+
+
+def test_the_whole_session_is_told_after_the_camera_stopped() -> None:
+    meter, began = Meter(), time.monotonic() - 100
+    for i in range(2001):  # 80 s at 25 a second, and nothing since
+        meter.frame(began + i / 25)
+        if i % 5 == 0 and i > 0:
+            meter.reading(began + i / 25, 0.02 if i <= 1000 else 0.04)
+    told = meter.statistics()
+    assert (told.frames_per_second, told.readings_per_second) == (0.0, 0.0)
+    assert told.seconds == pytest.approx(80)
+    assert told.mean_frames_per_second == pytest.approx(25)
+    assert told.mean_readings_per_second == pytest.approx(5)
+    assert told.age_mean_seconds == pytest.approx(0.03)
+
+
+def test_a_session_without_a_span_has_no_rates() -> None:
+    meter = Meter()
+    for told in (meter.statistics(), (meter.frame(5.0), meter.statistics())[1]):
+        assert (told.seconds, told.age_mean_seconds) == (0.0, 0.0)
+        assert (told.mean_frames_per_second, told.mean_readings_per_second) == (0.0, 0.0)

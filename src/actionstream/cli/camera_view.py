@@ -192,11 +192,11 @@ def slow_words(card: Card) -> str:
 
 
 def figures(session: Session) -> str:
-    """The rates and the age of the answer, in one line."""
+    """The rates and the age of the answer over the whole session, in one line."""
     counts = session.statistics()
     late = f", begun afresh {counts.late_starts} times for slowness" if counts.late_starts else ""
     return (
-        f"camera {counts.frames_per_second:.0f}/s, answers {counts.readings_per_second:.1f}/s, "
-        f"{1000 * counts.age_p50_seconds:.0f} ms old, {counts.looks_dropped} looks dropped"
-        f"{late}"
+        f"camera {counts.mean_frames_per_second:.0f}/s, "
+        f"answers {counts.mean_readings_per_second:.1f}/s over {counts.seconds:.0f} s, "
+        f"{1000 * counts.age_mean_seconds:.0f} ms old, {counts.looks_dropped} looks dropped{late}"
     )

@@ -23,7 +23,7 @@ MOST_AGES = 256
 
 @dataclass(frozen=True, slots=True)
 class SessionStatistics:
-    """Counts since the session was opened; rates and ages of the last seconds.
+    """Counts since the session was opened; rates and ages of the last seconds, and of all of it.
 
     frames_offered:      calls of `offer` that brought a picture, due or not.
     looks:               looks that entered the ring.
@@ -38,6 +38,8 @@ class SessionStatistics:
     late_starts:         times that the stream started afresh although its frames kept coming,
                          because no look was done within the card's `reset_after_seconds`.
     too_slow:            whether that is all that happens now: there will be no answer.
+    seconds:             from the first frame to the newest, by this machine's clock.
+    age_mean_seconds:    the mean over all readings; 0 before the first.
     """
 
     frames_offered: int = 0
@@ -51,6 +53,18 @@ class SessionStatistics:
     age_p95_seconds: float = 0.0
     late_starts: int = 0
     too_slow: bool = False
+    seconds: float = 0.0
+    age_mean_seconds: float = 0.0
+
+    @property
+    def mean_frames_per_second(self) -> float:
+        """Over the whole session, times without a picture included."""
+        return (self.frames_offered - 1) / self.seconds if self.seconds > 0 else 0.0
+
+    @property
+    def mean_readings_per_second(self) -> float:
+        """Over the whole session, warming up and times without a picture included."""
+        return self.readings / self.seconds if self.seconds > 0 else 0.0
 
 
 @dataclass(slots=True)
@@ -91,18 +105,24 @@ class Meter:
     bad_frames: int = 0
     late_starts: int = 0
     late_in_a_row: int = 0
+    first_arrival: float | None = None
+    newest_arrival: float = 0.0
+    age_sum: float = 0.0
     arrivals: Rate = field(default_factory=Rate)
     publications: Rate = field(default_factory=Rate)
     ages: deque[float] = field(default_factory=lambda: deque(maxlen=MOST_AGES))
 
     def frame(self, now: float) -> None:
         self.frames_offered += 1
+        self.first_arrival = now if self.first_arrival is None else self.first_arrival
+        self.newest_arrival = now
         self.arrivals.count(now)
 
     def reading(self, now: float, age_seconds: float) -> None:
         self.readings += 1
         self.publications.count(now)
         self.ages.append(age_seconds)
+        self.age_sum += age_seconds
 
     def late_start(self) -> None:
         self.late_starts += 1
@@ -131,4 +151,6 @@ class Meter:
             float(p95),
             self.late_starts,
             self.too_slow,
+            0.0 if self.first_arrival is None else self.newest_arrival - self.first_arrival,
+            self.age_sum / max(self.readings, 1),
         )
