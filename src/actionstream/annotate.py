@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from actionstream.draw import draw_reading
 from actionstream.frames import Answer, Pixels, Reading
-from actionstream.video import VideoReader, VideoWriter
+from actionstream.video import DEFAULT_LIMITS, Limits, VideoReader, VideoWriter
 
 Item = TypeVar("Item")
 Progress = Callable[[float, float | None], None]
@@ -23,6 +23,7 @@ def annotate(
     *,
     threads: int | None = None,
     progress: Progress | None = None,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> None:
     """Write `target`, an MP4 that every browser plays: the video with what is shown at each moment.
 
@@ -35,6 +36,7 @@ def annotate(
         target: the file to write; an older one of that name is replaced.
         threads: threads for decoding and for encoding; None for the machine's cores.
         progress: called with the seconds done and, if known, in all. To cancel, raise.
+        limits: what the video may cost.
 
     Raises:
         ValueError: the answer holds no readings.
@@ -44,7 +46,7 @@ def annotate(
     if not answer.readings:
         raise ValueError(f"{answer.source}: an answer without readings cannot be drawn")
     needed = _looks_needed(answer.readings)
-    with VideoReader(path, threads=threads) as reader:
+    with VideoReader(path, threads=threads, limits=limits) as reader:
         probe = reader.probe
         with VideoWriter(
             target,

@@ -29,7 +29,7 @@ from actionstream.stream import (
     warming_up,
     window,
 )
-from actionstream.video import VideoReader
+from actionstream.video import DEFAULT_LIMITS, Limits, VideoReader
 
 EngineName = Literal["onnx", "torch"]
 Progress = Callable[[float, float | None], None]
@@ -103,7 +103,12 @@ class Recognizer:
         return Stream(self.engine, self.card, self.identity, keep_readings=keep_readings)
 
     def recognize(
-        self, path: str | Path, *, source: str | None = None, progress: Progress | None = None
+        self,
+        path: str | Path,
+        *,
+        source: str | None = None,
+        progress: Progress | None = None,
+        limits: Limits = DEFAULT_LIMITS,
     ) -> Answer:
         """What happens in a video file.
 
@@ -111,12 +116,14 @@ class Recognizer:
             path: a plain video file.
             source: how the answer names it; the path as given unless said otherwise.
             progress: called as the file is read.
+            limits: what the file may cost.
 
         Raises:
             VideoError: the file gives no pictures; `kind` says why. A damaged file that gave at
                 least one look has an answer with the damage counted.
         """
-        return _FileReading(self, os.fspath(path), source or str(path), progress).run()
+        name = source or str(path)
+        return _FileReading(self, os.fspath(path), name, progress, limits).run()
 
     def recognize_many(
         self,
@@ -171,6 +178,7 @@ class _FileReading:
     path: str
     source: str
     progress: Progress | None
+    limits: Limits
     state: StreamState = field(default_factory=StreamState)
     waiting: list[_Look] = field(default_factory=list)
     encoded: int = 0
@@ -180,7 +188,7 @@ class _FileReading:
     def run(self) -> Answer:
         began = time.perf_counter()
         tally = Tally(self.model.card)
-        with VideoReader(self.path, threads=self.model.threads) as reader:
+        with VideoReader(self.path, threads=self.model.threads, limits=self.limits) as reader:
             duration = reader.probe.duration_seconds
             for look in self._looks(reader):
                 self.waiting.append(look)

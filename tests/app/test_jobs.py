@@ -5,13 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from clips import make_clip, make_sound
 
 from actionstream.app import jobs, words
-from actionstream.app.jobs import Job, QueueFullError, Runner
+from actionstream.app.job import Job
+from actionstream.app.jobs import QueueFullError, Runner
 from actionstream.app.space import Space
+from actionstream.app.visitor import Visitor
 from actionstream.recognizer import Recognizer
 from actionstream.video import probe
 from actionstream.video.transcode import browser_playable
@@ -112,6 +115,87 @@ def test_a_job_is_left_soon_after_it_is_cancelled(
     assert 0 < first.share < 1
     assert second.answer is None
     assert [path.name for path in tmp_path.iterdir()] == ["long.mp4"]
+
+
+@pytest.mark.parametrize("leaves", [False, True])
+@pytest.mark.parametrize("writer", ["annotate", "to_browser_mp4"])
+def test_a_file_that_appears_while_its_video_is_removed_goes_too(
+    writer: str,
+    leaves: bool,
+    runner: Runner,
+    model: Recognizer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """`Visitor.remove` deletes what is there; a file may get its final name right afterwards."""
+    visitor = Visitor.arrive(Space(tmp_path, 10**9))
+    clip = make_clip(tmp_path / "clip.mp4", codec="mpeg4", frames=60)
+    write = getattr(jobs, writer)
+
+    def write_late(source: Path, *rest: Any, **_: Any) -> None:
+        if leaves:
+            visitor.leave()
+            visitor.folder.mkdir()
+            clip.rename(source)
+        else:
+            job.cancel()
+        if writer == "annotate":
+            write(source, *rest)
+        else:
+            write(source, rest[0])
+
+    monkeypatch.setattr(jobs, writer, write_late)
+    with clip.open("rb") as data:
+        job = visitor.add("a.mp4", data, runner, lambda: model)
+    assert finish(job).stage == "cancelled"
+    assert visitor.folder.exists() != leaves
+    assert list(visitor.folder.glob("*")) == ([] if leaves else [job.source])
+    assert (job.annotated, job.original) == (None, None)
+
+
+@pytest.mark.parametrize("size", [(4112, 2304), (2304, 4112)])
+def test_pictures_beyond_4k_are_refused_in_words(
+    size: tuple[int, int], runner: Runner, model: Recognizer, tmp_path: Path
+) -> None:
+    options = {"preset": "ultrafast"}
+    job = Job("vast", make_clip(tmp_path / "vast.mp4", size=size, frames=2, options=options))
+    runner.submit(job, lambda: model, visitor="somebody")
+    assert finish(job).stage == "failed"
+    assert "up to about 4096×2304 pixels" in words.problem(job)
+    assert job.answer is None
+
+
+def test_only_so_many_large_videos_are_drawn_at_once(
+    model: Recognizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Large is what is over LARGE_PIXELS; small ones do not wait for them."""
+    monkeypatch.setattr(jobs, "LARGE_PIXELS", 64 * 48)
+    monkeypatch.setattr(jobs, "MOST_LARGE", 1)
+    monkeypatch.setattr(jobs, "SLICE_SECONDS", 0.0)
+    runner = Runner(plenty)
+    first, second, small = (
+        Job(name, make_clip(tmp_path / f"{name}.mp4", size=size, frames=frames))
+        for name, size, frames in (
+            ("first", (320, 240), 1200),
+            ("second", (320, 240), 30),
+            ("small", (64, 48), 30),
+        )
+    )
+    try:
+        runner.submit(first, lambda: model, visitor="one")
+        while first.stage != "drawing" or first.share == 0.0:
+            time.sleep(0.002)
+        runner.submit(second, lambda: model, visitor="two")
+        runner.submit(small, lambda: model, visitor="three")
+        assert finish(small).stage == "done"
+        while second.answer is None:
+            time.sleep(0.002)
+        time.sleep(0.3)
+        assert (first.stage, second.stage, second.share) == ("drawing", "drawing", 0.0)
+        first.cancel()
+        assert finish(second).stage == "done"
+    finally:
+        runner.close()
 
 
 def test_a_long_video_holds_up_no_other_visitor(model: Recognizer, tmp_path: Path) -> None:

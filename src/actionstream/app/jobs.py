@@ -5,27 +5,35 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 from actionstream.annotate import annotate
+from actionstream.app.job import Cancelled, Job, Stage
 from actionstream.app.space import NoRoomError
-from actionstream.app.turns import Turn, Turns
+from actionstream.app.turns import GIVE_UP_SECONDS, Turn, Turns
 from actionstream.errors import VideoError
 from actionstream.frames import Answer
 from actionstream.recognizer import Recognizer
+from actionstream.video import Limits
 from actionstream.video.transcode import browser_playable, to_browser_mp4
-
-Stage = Literal["waiting", "reading", "drawing", "converting", "done", "failed", "cancelled"]
-FINISHED: frozenset[Stage] = frozenset({"done", "failed", "cancelled"})
 
 MOST_WAITING = 64
 """Videos of all visitors that may wait at once."""
 
 MOST_BEGUN = 6
 """Videos, of as many visitors, that are begun at once: each holds a decoder's memory."""
+
+LIMITS = Limits(max_frame_pixels=4096 * 2304)
+"""What a stranger's video may cost. A few hundred kilobytes of H.264 can hold pictures of
+8192x8192, and drawing on those takes 4.5 GB."""
+
+LARGE_PIXELS = 1920 * 1088
+MOST_LARGE = 2
+"""Of videos with larger pictures than full HD so many are drawn and converted at once: one of
+4096x2304 takes about 1 GB, one of full HD 0.3 GB."""
 
 SLICE_SECONDS = 1.0
 """How long a video is worked on while others wait: long beside what a change of turns costs."""
@@ -39,66 +47,8 @@ END_SECONDS = 10.0
 _log = logging.getLogger(__name__)
 
 
-class Cancelled(Exception):
-    """Raised inside a job's progress call to leave it."""
-
-
 class QueueFullError(Exception):
     """Too many videos wait."""
-
-
-@dataclass(eq=False, slots=True)
-class Job:
-    """One video of one visitor. Pages read the fields, a thread of the runner writes them.
-
-    name:      what the visitor called it.
-    source:    the file as it came, in the visitor's private folder.
-    stage:     where it stands; `share` of that stage is done, 0 to 1.
-    answer:    there from the stage "drawing" on.
-    annotated: the video with the readings drawn on it, once done.
-    original:  the video as a browser plays it: `source` itself or a converted copy.
-    out_of_room: whether it failed because the server's room for videos was used up.
-    """
-
-    name: str
-    source: Path
-    stage: Stage = "waiting"
-    share: float = 0.0
-    answer: Answer | None = None
-    original: Path | None = None
-    annotated: Path | None = None
-    error: VideoError | None = None
-    out_of_room: bool = False
-    _cancel: threading.Event = field(default_factory=threading.Event)
-
-    @property
-    def key(self) -> str:
-        """What tells it from the visitor's others."""
-        return self.source.stem
-
-    @property
-    def finished(self) -> bool:
-        return self.stage in FINISHED
-
-    def cancel(self) -> None:
-        """Ask the runner to drop it; it does so at its next progress call."""
-        self._cancel.set()
-        if self.stage == "waiting":
-            self.stage = "cancelled"
-
-    def report(self, done_seconds: float, all_seconds: float | None) -> None:
-        """What the recogniser and the writers call. Raises Cancelled to leave them."""
-        if self._cancel.is_set():
-            raise Cancelled
-        self.share = min(done_seconds / all_seconds, 1.0) if all_seconds else 0.0
-
-    def is_cancelled(self) -> bool:
-        return self._cancel.is_set()
-
-    def begin(self, stage: Stage) -> None:
-        if self._cancel.is_set():
-            raise Cancelled
-        self.stage, self.share = stage, 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +77,7 @@ class Runner:
         self._check_room = check_room
         self._room_seen = time.monotonic()
         self._turns = Turns(SLICE_SECONDS)
+        self._large = threading.Semaphore(MOST_LARGE)
         self._threads = [
             threading.Thread(target=self._run, name=f"actionstream-jobs-{number}", daemon=True)
             for number in range(MOST_BEGUN)
@@ -179,38 +130,70 @@ class Runner:
         return None
 
     def _do(self, item: _Item) -> None:
+        stage = self._try(item)
+        if stage != "done":
+            item.job.discard()
+        item.job.stage = stage
+
+    def _try(self, item: _Item) -> Stage:
         job = item.job
         try:
-            model = item.model()
-            with self._turns.taking(job.is_cancelled) as turn:
-                self._work(job, model, turn)
+            self._work(job, item.model())
         except Cancelled:
-            job.stage = "cancelled"
+            return "cancelled"
         except NoRoomError:
-            job.out_of_room, job.stage = True, "failed"
+            job.out_of_room = True
         except VideoError as error:
-            job.error, job.stage = error, "failed"
+            job.error = error
         except Exception:  # noqa: BLE001  one video must not end the thread for all others
             _log.exception("a video could not be worked on")
-            job.stage = "failed"
+        else:
+            return "done"
+        return "failed"
 
-    def _work(self, job: Job, model: Recognizer, turn: Turn) -> None:
+    def _work(self, job: Job, model: Recognizer) -> None:
+        with self._turns.taking(job.is_cancelled) as turn:
+            job.begin("reading")
+            answer = self._read(job, model, turn)
+            job.answer = answer
+            job.begin("drawing")
+        with self._place_for(job, answer), self._turns.taking(job.is_cancelled) as turn:
+            self._draw(job, answer, turn)
+        job.check()  # cancelled while the last file got its name: whoever did it has not seen it
+
+    def _read(self, job: Job, model: Recognizer, turn: Turn) -> Answer:
+        before, progress = turn.waited_seconds, self._progress(job, turn)
+        answer = model.recognize(job.source, source=job.name, progress=progress, limits=LIMITS)
+        return _without_waiting(answer, turn.waited_seconds - before)
+
+    def _draw(self, job: Job, answer: Answer, turn: Turn) -> None:
+        progress, annotated = self._progress(job, turn), job.output("annotated")
+        annotate(job.source, answer, annotated, progress=progress, limits=LIMITS)
+        job.annotated = annotated
+        job.begin("converting")
+        job.original = _playable(job, lambda share: progress(share, 1.0))
+
+    def _progress(self, job: Job, turn: Turn) -> Callable[[float, float | None], None]:
         def progress(done_seconds: float, all_seconds: float | None) -> None:
             turn.pass_on()
             job.report(done_seconds, all_seconds)
             self._look_at_room()
 
-        job.begin("reading")
-        before = turn.waited_seconds
-        answer = model.recognize(job.source, source=job.name, progress=progress)
-        job.answer = _without_waiting(answer, turn.waited_seconds - before)
-        job.begin("drawing")
-        annotated = job.source.with_name(f"{job.source.stem}-annotated.mp4")
-        annotate(job.source, job.answer, annotated, progress=progress)
-        job.annotated = annotated
-        job.begin("converting")
-        job.original = _playable(job, lambda share: progress(share, 1.0))
-        job.stage = "done"
+        return progress
+
+    @contextmanager
+    def _place_for(self, job: Job, answer: Answer) -> Iterator[None]:
+        """One of MOST_LARGE places if its pictures are large; waits for it without a turn."""
+        video = answer.video
+        if video is None or video.width * video.height <= LARGE_PIXELS:
+            yield
+            return
+        while not self._large.acquire(timeout=GIVE_UP_SECONDS):
+            job.check()
+        try:
+            yield
+        finally:
+            self._large.release()
 
     def _look_at_room(self) -> None:
         now = time.monotonic()
@@ -233,8 +216,8 @@ def _without_waiting(answer: Answer, waited_seconds: float) -> Answer:
 
 
 def _playable(job: Job, progress: Callable[[float], None]) -> Path:
-    if browser_playable(job.source):
+    if browser_playable(job.source, limits=LIMITS):
         return job.source
-    converted = job.source.with_name(f"{job.source.stem}-browser.mp4")
-    to_browser_mp4(job.source, converted, progress)
+    converted = job.output("browser")
+    to_browser_mp4(job.source, converted, progress, limits=LIMITS)
     return converted

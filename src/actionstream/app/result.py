@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from actionstream.app import downloads, markup, words
-from actionstream.app.jobs import Job
+from actionstream.app.job import Job
 from actionstream.app.text import plain
 from actionstream.frames import Answer, VideoFacts
 

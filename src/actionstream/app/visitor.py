@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from actionstream.app.camera_link import CameraLink
-from actionstream.app.jobs import Job, Runner
+from actionstream.app.job import Job
+from actionstream.app.jobs import Runner
 from actionstream.app.space import Space
 from actionstream.app.text import readable
 from actionstream.recognizer import Recognizer
@@ -93,7 +94,7 @@ class Visitor:
         if self.link is not None:
             self.link.end()
         for job in self.jobs:
-            job.cancel()
+            job.cancel(take_folder=True)  # it may write into it this very moment
         self.jobs = []
         shutil.rmtree(self.folder, ignore_errors=True)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from actionstream.app.jobs import Job, Stage
+from actionstream.app.job import Job, Stage
 from actionstream.errors import VideoErrorKind
 
 _PROBLEMS: dict[VideoErrorKind, str] = {
@@ -12,7 +12,8 @@ _PROBLEMS: dict[VideoErrorKind, str] = {
     "no_video": "This file has no picture, only sound or other data.",
     "no_frames": "Not one picture of this video could be decoded; the file is probably damaged.",
     "unsupported": "This kind of video cannot be decoded here. MP4, MOV, AVI, MKV and WebM work.",
-    "too_large": "The pictures of this video are too large to be worked on.",
+    "too_large": "The pictures of this video are too large for this server: it takes up to about "
+    "4096×2304 pixels (4K). A smaller copy of it will work.",
     "timeout": "Reading this video took too long, so it was given up.",
 }
 _STAGES: dict[Stage, str] = {

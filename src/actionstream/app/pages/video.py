@@ -8,7 +8,8 @@ from typing import BinaryIO
 import streamlit as st
 
 from actionstream.app import result, state, words
-from actionstream.app.jobs import Job, QueueFullError
+from actionstream.app.job import Job
+from actionstream.app.jobs import QueueFullError
 from actionstream.app.settings import BYTES_PER_MB
 from actionstream.app.space import NoRoomError
 from actionstream.app.text import plain, shortened
