@@ -28,6 +28,7 @@ ROOMS = (
     "networks",
     "engines",
     "onnx_file",
+    "weights_file",
     "bundle",
     "stream",
     "recognizer",

@@ -12,8 +12,11 @@ import pytest
 
 pytest.importorskip("torch", reason="the bundles of these tests are made with the extra 'train'")
 onnx = pytest.importorskip("onnx", reason="needs the extra 'train'")
+pytest.importorskip("safetensors", reason="needs the extra 'train'")
 
 import bundles  # noqa: E402
+import numpy as np  # noqa: E402
+from safetensors.numpy import save_file  # noqa: E402
 
 from actionstream import bundle as bundle_module  # noqa: E402
 from actionstream import card as cards  # noqa: E402
@@ -101,6 +104,17 @@ def _replace(name: str, content: bytes) -> Callable[[Path], None]:
         rehash(folder)
 
     return spoil
+
+
+def _save_weights(folder: Path, shapes: dict[str, list[int]]) -> None:
+    tensors = {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
+    save_file(tensors, folder / "weights.safetensors")
+    rehash(folder)
+
+
+def _cut_weights(folder: Path) -> None:
+    content = (folder / "weights.safetensors").read_bytes()
+    _replace("weights.safetensors", content[:-4])(folder)
 
 
 def _rename_input(model: Any) -> None:
@@ -209,6 +223,11 @@ WRONG: dict[str, tuple[Callable[[Path], None], str]] = {
         _replace("weights.safetensors", (2).to_bytes(8, "little") + b"{}"),
         "weights.safetensors: tensors must be named encoder.*, head.* and known.*, got []",
     ),
+    "weights of nothing": (
+        lambda f: _save_weights(f, {"encoder.x": [1], "head.y": [1]}),
+        "weights.safetensors: does not hold the head of the card: head.direct.bias is missing, ",
+    ),
+    "weights cut off": (_cut_weights, "weights.safetensors: its tensors do not fill it: cut off"),
     "input name": (
         _onnx("encoder.onnx", _rename_input),
         "encoder.onnx: inputs must be images uint8 [N, 64, 64, 3], got pictures uint8",
@@ -247,7 +266,7 @@ def test_every_way_to_be_wrong_has_its_message(folder: Path, way: str) -> None:
 
 
 def test_there_are_as_many_ways_as_were_thought_of() -> None:
-    assert len(WRONG) == 31
+    assert len(WRONG) == 33
 
 
 def test_all_that_is_wrong_is_listed_at_once(folder: Path) -> None:
@@ -258,6 +277,61 @@ def test_all_that_is_wrong_is_listed_at_once(folder: Path) -> None:
         open_bundle(folder)
     assert caught.value.problems[:2] == ("README.md: missing", "extra.txt: not part of a bundle")
     assert "head.onnx: its SHA-256 is not the one in the card" in caught.value.problems
+
+
+def test_a_faulty_card_hides_no_fault_of_the_files(folder: Path) -> None:
+    def spoil(card: dict[str, Any]) -> None:
+        del card["temperature"]
+        card |= {"colour": "red", "preprocessing_fingerprint": "0" * 16, "reset_after_seconds": 99}
+
+    edit_card(folder, spoil)
+    _flip_last_byte("encoder.onnx")(folder)
+    _add("x.py")(folder)
+    with pytest.raises(BundleError) as caught:
+        open_bundle(folder)
+    assert [problem.split(" is ")[0] for problem in caught.value.problems] == [
+        "x.py: not part of a bundle",
+        "card.json: temperature: key",
+        "card.json: colour: unknown key",
+        "card.json: reset_after_seconds must be above 0 and at most 15 spacings (3), got 99.0",
+        "card.json: preprocessing_fingerprint",
+        "encoder.onnx: its SHA-256",
+    ]
+
+
+def _no_sizes(card: dict[str, Any]) -> None:
+    card |= {"labels": 3, "encoder": [], "geometry": None, "head": {"name": 1}}
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        _no_sizes,
+        lambda card: card.clear(),
+        lambda card: card.__setitem__("files", {"head.onnx": 1, "encoder.onnx": "0", "x": []}),
+        lambda card: card.__setitem__("files", ["head.onnx"]),
+        lambda card: card["head"].__setitem__("options", {"hidden": "wide", "layers": 1 << 80}),
+        lambda card: card["encoder"].__setitem__("feature_size", 1e300),
+    ],
+)
+def test_a_card_that_tells_little_blames_only_itself(
+    folder: Path, spoil: Callable[[dict[str, Any]], None]
+) -> None:
+    edit_card(folder, spoil)
+    try:
+        open_bundle(folder)
+    except BundleError as error:
+        assert all(problem.startswith("card.json: ") for problem in error.problems)
+
+
+@pytest.mark.parametrize("text", ["[]", "7", "[" * 50_000, '{"a":' * 50_000, "\0", '"\\ud800"'])
+def test_a_card_that_is_no_card_hides_no_network_that_is_none(folder: Path, text: str) -> None:
+    (folder / "card.json").write_text(text)
+    (folder / "head.onnx").write_bytes(b"hello")
+    with pytest.raises(BundleError) as caught:
+        open_bundle(folder)
+    assert caught.value.problems[0].startswith("card.json: card: ")
+    assert caught.value.problems[1:] == ("head.onnx: not an ONNX model",)
 
 
 @pytest.mark.parametrize("share", [0.01, 0.5, 0.999])

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from actionstream import card as cards
 from actionstream import preprocess
@@ -110,7 +111,7 @@ def test_the_sweeps_below_reach_every_key() -> None:
     models = [
         model
         for model in vars(cards).values()
-        if isinstance(model, type) and issubclass(model, BaseModel) and model.model_fields
+        if isinstance(model, type) and issubclass(model, cards._Strict) and model.model_fields
     ]
     assert len(OBJECTS) == len(models) == 8
     assert len(KEYS) == sum(len(model.model_fields) for model in models)
@@ -243,6 +244,79 @@ def test_geometry_that_the_network_was_not_trained_with_is_refused(path: str, va
     at(content, tuple(above))[key] = value
     with pytest.raises(BundleError, match="preprocessing_fingerprint is"):
         parse(content)
+
+
+def test_parts_that_do_not_agree_are_listed_beside_all_else() -> None:
+    content = valid() | {"reset_after_seconds": 99.0, "preprocessing_fingerprint": "0" * 16}
+    disagree = ["reset_after_seconds must be above 0 and", "preprocessing_fingerprint is '000"]
+    for spoil, first in (({}, []), ({"colour": "red"}, ["colour: unknown key"])):
+        with pytest.raises(BundleError) as caught:
+            parse(content | spoil)
+        problems = caught.value.problems
+        assert len(problems) == len(first) + 2
+        for problem, words in zip(problems, [*first, *disagree], strict=True):
+            assert problem.startswith(words)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=6,
+)
+ABSENT = object()
+
+
+@settings(max_examples=150, deadline=None)
+@given(spoiled=st.dictionaries(st.sampled_from(KEYS), JSON | st.just(ABSENT), max_size=4))
+def test_law_any_spoiled_keys_give_one_error_that_names_each_of_them(
+    spoiled: dict[tuple[Any, ...], object],
+) -> None:
+    """Whatever stands in any of the keys: a card or one BundleError, and what is right is read."""
+    content = valid()
+    for path, value in spoiled.items():
+        try:
+            if value is ABSENT:
+                del at(content, path[:-1])[path[-1]]
+            else:
+                at(content, path[:-1])[path[-1]] = value
+        except (KeyError, IndexError, TypeError):  # what held it is spoiled already
+            continue
+    text = json.dumps(content)
+    readable = cards.read_leniently(text)
+    touched = {path[0] for path in spoiled}
+    if "files" not in touched:
+        assert readable.files == valid()["files"]
+    if "labels" not in touched:
+        assert readable.num_labels == 3
+    if "encoder" not in touched:
+        assert readable.feature_size == 1280
+    try:
+        cards.parse(text)
+    except BundleError as error:
+        told = " ".join(error.problems)
+        for path in spoiled:
+            if len(path) == 1 and content.get(path[0], ABSENT) is ABSENT:
+                assert f"{path[0]}: key is missing" in told
+
+
+@pytest.mark.parametrize(
+    "text", ["[1]", "7", "{}", '{"files": [1], "labels": 3, "encoder": []}', "[" * 99_999, b"\xff"]
+)
+def test_of_what_is_no_card_nothing_is_read(text: str | bytes) -> None:
+    readable = cards.read_leniently(text)
+    assert readable == cards.Readable()
+    assert readable.digest("head.onnx") is None
+
+
+def test_of_a_faulty_card_the_rest_is_read() -> None:
+    content = valid()
+    content["encoder"] |= {"precision": 7, "colour": "red"}
+    content["geometry"]["window_fraction"] = "wide"
+    content["files"] |= {"head.onnx": 3, "encoder.onnx": "ABC"}
+    readable = cards.read_leniently(json.dumps(content))
+    assert (readable.input_size, readable.feature_size, readable.num_labels) == (224, 1280, 3)
+    assert readable.digest("weights.safetensors") == valid()["files"]["weights.safetensors"]
+    assert (readable.digest("head.onnx"), readable.digest("encoder.onnx")) == (None, None)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '"card"', b"\xff\xfe"])

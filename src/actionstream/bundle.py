@@ -7,7 +7,6 @@ lists all of it; nothing about a bundle is ever only a warning.
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -15,11 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from actionstream import card as cards
-from actionstream.card import BUNDLE_FILES, CARD_NAME, Card
+from actionstream.card import BUNDLE_FILES, CARD_NAME, Card, Readable
 from actionstream.card_text import card_text
 from actionstream.errors import BundleError
 from actionstream.onnx_file import FLOAT, UINT8, NotOnnxError, OnnxFacts, Value, read_facts
 from actionstream.sampling import WINDOW
+from actionstream.weights_file import NotSafetensorsError, read_tensors, tensor_problems
 
 README_NAME = "README.md"
 DEFAULT_NAME = "DEFAULT"
@@ -29,6 +29,8 @@ PRETRAINED = Path(__file__).with_name("pretrained")
 _LARGEST_CARD_BYTES = 1_000_000
 _ALLOWED_DOMAINS = {"", "ai.onnx", "com.microsoft"}
 """Operators of ONNX and of ONNX Runtime itself: nothing that a plug-in would have to bring."""
+_UNKNOWN = "?"
+"""A size that a card with faults does not tell: any will do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +60,16 @@ def open_bundle(path: str | Path) -> Bundle:
     Raises:
         BundleError: lists all that is wrong: files missing, unlisted, changed or leading out of
             the folder, a card with unknown, missing or impossible keys, networks whose inputs and
-            outputs are not what the card says or whose data lie elsewhere.
+            outputs are not what the card says or whose data lie elsewhere, tensors that are not
+            those of the card's head. With a faulty card the files are compared with what can be
+            read of it.
     """
     folder = Path(path)
     if not folder.is_dir():
         raise BundleError(folder, ["there is no such folder"])
     problems = list(_file_problems(folder))
     card, text = _read_card(folder, problems)
-    if card is not None:
-        problems += _content_problems(folder, card)
+    problems += _content_problems(folder, cards.read_leniently(text))
     if problems or card is None:
         raise BundleError(folder, problems)
     return Bundle(folder, card, cards.fingerprint(text))
@@ -102,8 +105,8 @@ def _read_card(folder: Path, problems: list[str]) -> tuple[Card | None, bytes]:
         return None, text
 
 
-def _content_problems(folder: Path, card: Card) -> Iterator[str]:
-    checks: dict[str, Callable[[Path, Card], Iterator[str]]] = {
+def _content_problems(folder: Path, card: Readable) -> Iterator[str]:
+    checks: dict[str, Callable[[Path, Readable], Iterator[str]]] = {
         "encoder.onnx": _encoder_problems,
         "head.onnx": _head_problems,
         "weights.safetensors": _weights_problems,
@@ -112,21 +115,25 @@ def _content_problems(folder: Path, card: Card) -> Iterator[str]:
         path = folder / name
         if not path.is_file():
             continue
-        if cards.file_digest(path) != card.files[name]:
+        if card.digest(name) not in (None, cards.file_digest(path)):
             yield f"{name}: its SHA-256 is not the one in the card"
         yield from (f"{name}: {problem}" for problem in check(path, card))
 
 
-def _encoder_problems(path: Path, card: Card) -> Iterator[str]:
-    size, depth = card.geometry.input_size, card.encoder.feature_size
+def _encoder_problems(path: Path, card: Readable) -> Iterator[str]:
+    size, depth = _size(card.input_size), _size(card.feature_size)
     inputs = [Value("images", UINT8, ("N", size, size, 3))]
     return _network_problems(path, inputs, [Value("features", FLOAT, ("N", depth))])
 
 
-def _head_problems(path: Path, card: Card) -> Iterator[str]:
-    inputs = [Value("features", FLOAT, ("B", WINDOW, card.encoder.feature_size))]
-    logits = Value("logits", FLOAT, ("B", len(card.labels)))
+def _head_problems(path: Path, card: Readable) -> Iterator[str]:
+    inputs = [Value("features", FLOAT, ("B", WINDOW, _size(card.feature_size)))]
+    logits = Value("logits", FLOAT, ("B", _size(card.num_labels)))
     return _network_problems(path, inputs, [logits, Value("known_score", FLOAT, ("B",))])
+
+
+def _size(told: int | None) -> int | str:
+    return _UNKNOWN if told is None else told
 
 
 def _network_problems(path: Path, inputs: list[Value], outputs: list[Value]) -> Iterator[str]:
@@ -139,7 +146,8 @@ def _network_problems(path: Path, inputs: list[Value], outputs: list[Value]) -> 
         ("inputs", inputs, facts.inputs),
         ("outputs", outputs, facts.outputs),
     ):
-        if [_plain(value) for value in found] != [_plain(value) for value in wanted]:
+        fit = (_fits(*pair) for pair in zip(found, wanted, strict=False))
+        if len(found) != len(wanted) or not all(fit):
             yield f"{kind} must be {_listed(wanted)}, got {_listed(found)}"
     if facts.external:
         yield f"keeps data in other files ({', '.join(facts.external[:3])})"
@@ -147,10 +155,15 @@ def _network_problems(path: Path, inputs: list[Value], outputs: list[Value]) -> 
         yield f"uses operators of the foreign domain {domain!r}"
 
 
-def _plain(value: Value) -> tuple[str, int, tuple[int | None, ...]]:
-    """A value without the names of its dimensions, which are free."""
-    shape = tuple(size if isinstance(size, int) else None for size in value.shape)
-    return value.name, value.element_type, shape
+def _fits(found: Value, wanted: Value) -> bool:
+    """Whether a value is the one wanted. The names of dimensions that vary are free."""
+    same = (found.name, found.element_type) == (wanted.name, wanted.element_type)
+    if not same or len(found.shape) != len(wanted.shape):
+        return False
+    return all(
+        want == _UNKNOWN or (got == want if isinstance(want, int) else isinstance(got, str))
+        for got, want in zip(found.shape, wanted.shape, strict=True)
+    )
 
 
 def _listed(values: list[Value]) -> str:
@@ -162,22 +175,13 @@ def _listed(values: list[Value]) -> str:
     )
 
 
-def _weights_problems(path: Path, card: Card) -> Iterator[str]:
-    """Only the header: eight bytes of length, then JSON. Tensors are checked when loaded."""
-    del card
-    with path.open("rb") as stream:
-        length = int.from_bytes(stream.read(8), "little")
-        text = stream.read(length) if length <= path.stat().st_size else b""
+def _weights_problems(path: Path, card: Readable) -> Iterator[str]:
     try:
-        header = json.loads(text)
-    except (ValueError, RecursionError):  # the latter: brackets nested without end
-        header = None
-    if not isinstance(header, dict):
-        yield "not a safetensors file"
+        tensors = read_tensors(path)
+    except NotSafetensorsError as error:
+        yield str(error)
         return
-    names = {name.partition(".")[0] for name in header if name != "__metadata__"}
-    if not names >= {"encoder", "head"} or names - {"encoder", "head", "known"}:
-        yield f"tensors must be named encoder.*, head.* and known.*, got {sorted(names)}"
+    yield from tensor_problems(tensors, card.head, card.feature_size, card.num_labels)
 
 
 def write_bundle(

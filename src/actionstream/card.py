@@ -9,10 +9,21 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
 from actionstream import preprocess
 from actionstream.decide import SmoothingRule
@@ -24,6 +35,9 @@ SCHEMA_VERSION = 1
 CARD_NAME = "card.json"
 BUNDLE_FILES = ("encoder.onnx", "head.onnx", "weights.safetensors")
 """Files whose SHA-256 the card holds. The folder also holds card.json and README.md."""
+
+_SHA256 = "^[0-9a-f]{64}$"
+_PARTS_DISAGREE = "parts_disagree"
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
@@ -136,19 +150,15 @@ class Card(_Strict):
     def _files_are_listed(cls, files: dict[str, str]) -> dict[str, str]:
         if set(files) != set(BUNDLE_FILES):
             raise ValueError(f"files must name exactly {', '.join(BUNDLE_FILES)}")
-        if any(re.fullmatch("[0-9a-f]{64}", digest) is None for digest in files.values()):
+        if any(re.match(_SHA256, digest) is None for digest in files.values()):
             raise ValueError("each file needs its SHA-256 as 64 hex digits")
         return files
 
     @model_validator(mode="after")
     def _parts_agree(self) -> Card:
-        _ = self.sampling
-        expected = preprocess.fingerprint(self.input_geometry, self.spacing_seconds)
-        if self.preprocessing_fingerprint != expected:
-            raise ValueError(
-                f"preprocessing_fingerprint is {self.preprocessing_fingerprint!r}, but these "
-                f"geometry keys and this version of actionstream give {expected!r}"
-            )
+        problems = list(_disagreements(self))
+        if problems:
+            raise PydanticCustomError(_PARTS_DISAGREE, "{words}", {"words": "; ".join(problems)})
         return self
 
     @property
@@ -166,6 +176,99 @@ class Card(_Strict):
         )
 
 
+T = TypeVar("T")
+
+
+def _none_if_wrong(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
+    try:
+        return check(value)
+    except ValidationError:
+        return None
+
+
+Lenient = Annotated[T | None, WrapValidator(_none_if_wrong)]
+
+
+class _Lenient(BaseModel):
+    model_config = ConfigDict(frozen=True, strict=True, allow_inf_nan=False)
+
+
+class ReadableEncoder(_Lenient):
+    """See `Readable`."""
+
+    feature_size: Lenient[Annotated[int, Field(ge=1)]] = None
+
+
+class ReadableGeometry(_Lenient):
+    """See `Readable`."""
+
+    input_size: Lenient[Annotated[int, Field(ge=16, le=1024)]] = None
+    window_fraction: Lenient[Annotated[float, Field(ge=0.1, le=1.0)]] = None
+
+
+class Readable(_Lenient):
+    """What can be read of a card, whatever else is wrong with it; None where it cannot.
+
+    It is what the other files of a bundle can be compared with, so that one error lists all that
+    is wrong. `files` has only the SHA-256 that are some.
+    """
+
+    labels: Lenient[list[str]] = None
+    encoder: Lenient[ReadableEncoder] = None
+    head: Lenient[HeadCard] = None
+    geometry: Lenient[ReadableGeometry] = None
+    spacing_seconds: Lenient[Positive] = None
+    reset_after_seconds: Lenient[Positive] = None
+    preprocessing_fingerprint: Lenient[str] = None
+    files: Lenient[dict[str, Lenient[Annotated[str, Field(pattern=_SHA256)]]]] = None
+
+    @property
+    def input_size(self) -> int | None:
+        return self.geometry.input_size if self.geometry else None
+
+    @property
+    def feature_size(self) -> int | None:
+        return self.encoder.feature_size if self.encoder else None
+
+    @property
+    def num_labels(self) -> int | None:
+        return len(self.labels) if self.labels else None
+
+    def digest(self, name: str) -> str | None:
+        """The SHA-256 that the card has of a file."""
+        return self.files.get(name) if self.files else None
+
+
+def read_leniently(text: str | bytes) -> Readable:
+    """What can be read of this JSON text; never an error."""
+    try:
+        return Readable.model_validate_json(text)
+    except ValidationError:  # no JSON, or no object
+        return Readable()
+
+
+def _disagreements(card: Card | Readable) -> Iterator[str]:
+    """Keys that are each as they must be and do not go together."""
+    spacing, reset = card.spacing_seconds, card.reset_after_seconds
+    if spacing is not None and reset is not None:
+        try:
+            SamplingRule(spacing, reset)
+        except ValueError as error:
+            yield str(error)
+    geometry, found = card.geometry, card.preprocessing_fingerprint
+    if geometry is None or spacing is None or found is None:
+        return
+    size, fraction = geometry.input_size, geometry.window_fraction
+    if size is None or fraction is None:
+        return
+    expected = preprocess.fingerprint(Geometry(size, fraction), spacing)
+    if found != expected:
+        yield (
+            f"preprocessing_fingerprint is {found!r}, but these geometry keys and this version of "
+            f"actionstream give {expected!r}"
+        )
+
+
 def parse(text: str | bytes, source: object = CARD_NAME) -> Card:
     """The card in this JSON text.
 
@@ -175,7 +278,9 @@ def parse(text: str | bytes, source: object = CARD_NAME) -> Card:
     try:
         return Card.model_validate_json(text)
     except ValidationError as error:
-        raise BundleError(source, [_problem(item) for item in error.errors()]) from None
+        # Of the whole card pydantic only looks whether its parts agree if each of them is right.
+        wrong = [_problem(item) for item in error.errors() if item["type"] != _PARTS_DISAGREE]
+        raise BundleError(source, [*wrong, *_disagreements(read_leniently(text))]) from None
 
 
 def _problem(item: Any) -> str:
