@@ -72,11 +72,10 @@ def open_store(
     *,
     geometry: Geometry = GEOMETRY,
     rule: SamplingRule = RULE,
-    seed: int = 0,
     encoder: OnnxEncoder | None = None,
 ) -> FeatureStore:
     opened = encoder or open_encoder(encoder_file, threads=1)
-    return FeatureStore(root, opened, encoder_file, geometry, rule, seed=seed)
+    return FeatureStore(root, opened, encoder_file, geometry, rule)
 
 
 def made_sample(

@@ -279,7 +279,9 @@ def test_an_experiment_is_one_line(place: Place, capsys: pytest.CaptureFixture[s
     [
         (["--set", "epochs"], "--set takes FIELD=VALUE, got 'epochs'"),
         (["--set", "epoch=3"], "a recipe has no 'epoch'"),
-        (["--set", "folds=1"], "folds of a recipe is at least 2"),
+        (["--set", "folds=2"], "folds of a recipe is at least 3, got 2"),
+        (["--set", "options.dropout=5"], "head 'lstm' with options"),
+        (["--set", "folds=13"], "come from 12 sources, which cannot be dealt into 13 folds"),
         (["--set", "options.hiden=1"], "hiden"),
         (["--recipe", "lite9"], "there is no recipe 'lite9'"),
         (["--set", "encoder=resnet18"], "its encoder is efficientnet_lite0, the recipe's"),
@@ -302,12 +304,12 @@ def test_wrong_use(
 def test_classes_of_too_few_sources_are_refused(
     place: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Two sources a class: one is held out to test, the other cannot be divided into folds."""
-    for label, hue in (("Run", 0.1), ("Hop", 0.6)):
-        for group in (1, 2):
+    """Of two sources of a class one is held out to test, the other cannot be divided into folds."""
+    for label, hue, groups in (("Run", 0.1, 4), ("Hop", 0.6, 2)):
+        for group in range(1, groups + 1):
             stem = f"v_{label}_g0{group}_c01"
             moving.write_clip(tmp_path / "clips" / label / f"{stem}.mp4", hue, seed=group)
-    words = [*Place(tmp_path).train("out"), "--init", str(place.root / "small"), "--set", "folds=2"]
+    words = [*Place(tmp_path).train("out"), "--init", str(place.root / "small")]
     words[words.index("--others") + 1] = str(place.root / "others")
     assert cli.main(words) == 2
     error = capsys.readouterr().err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -158,8 +159,14 @@ class Evil:
 def test_a_pickle_with_code_is_refused_and_not_run(tmp_path: Path) -> None:
     trace = tmp_path / "it-ran"
     torch.save({"a": Evil(trace)}, tmp_path / "evil.pth")
-    with pytest.raises(TrainingError, match="more than plain weights"):
-        build_encoder("resnet18", pretrained=tmp_path / "evil.pth")
+    (tmp_path / "bare.pth").write_bytes(
+        pickle.dumps(Evil(trace), protocol=2)
+    )  # as before zip archives
+    torch.save(torch.nn.Linear(2, 2), tmp_path / "whole.pth")
+    for name in ("evil.pth", "bare.pth", "whole.pth"):
+        with pytest.raises(TrainingError, match="more than plain tensors and is refused") as told:
+            build_encoder("resnet18", pretrained=tmp_path / name)
+        assert "weights_only" not in str(told.value)  # torch's advice is to run it
     assert not trace.exists()
 
 

@@ -145,6 +145,11 @@ def test_the_classic_head_has_the_classic_parameters() -> None:
         ("lstm", {"readout": "first"}, "readout must be one of last, mean, got 'first'"),
         ("lstm", {"normalise": "batch"}, "normalise must be one of none, l2, standard"),
         ("lstm", {"direct": False, "differences": True}, "need the direct path"),
+        ("lstm", {"dropout": 5}, "head 'lstm' with options {'dropout': 5}: dropout probability"),
+        ("lstm", {"hidden": 0}, "hidden_size must be greater than zero"),
+        ("lstm", {"layers": 0}, "num_layers must be greater than zero"),
+        ("lstm", {"project": -1}, "head 'lstm' with options {'project': -1}: "),
+        ("mean", {"name": "x"}, "unexpected keyword argument 'name'"),
     ],
 )
 def test_wrong_wishes_are_clear_errors(name: str, options: dict[str, Any], message: str) -> None:

@@ -14,6 +14,7 @@ import torch
 
 from actionstream.errors import TrainingError
 from actionstream.training.checkpoint import load_checkpoint, save_checkpoint
+from actionstream.training.final import export_checkpoint
 
 pytestmark = pytest.mark.torch
 
@@ -100,12 +101,48 @@ def test_a_checkpoint_with_code_is_refused_unrun(path: Path, tmp_path: Path) -> 
     proof = tmp_path / "proof"
     content = {"format": 1, "identity": IDENTITY, "state": _Runs(proof)}
     torch.save(content, path)
-    with pytest.raises(TrainingError, match="not a checkpoint"):
+    with pytest.raises(TrainingError, match="refused, since pickled objects can run code") as told:
         load_checkpoint(path, IDENTITY)
+    assert "weights_only" not in str(told.value)  # torch's advice is to run it
     path.write_bytes(pickle.dumps(content))
     with pytest.raises(TrainingError, match="not a checkpoint"):
         load_checkpoint(path, IDENTITY)
     assert not proof.exists()
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {},
+        {"identity": IDENTITY},
+        {"state": STATE},
+        {"identity": None, "state": STATE},
+        {"identity": [IDENTITY], "state": STATE},
+        {"identity": IDENTITY, "state": "x"},
+    ],
+)
+def test_a_checkpoint_without_its_parts_is_refused(path: Path, parts: dict[str, Any]) -> None:
+    torch.save({"format": 1, **parts}, path)
+    with pytest.raises(TrainingError, match=r"run\.ckpt: not a checkpoint of this version"):
+        load_checkpoint(path, IDENTITY)
+
+
+@pytest.mark.parametrize(
+    ("state", "cause"),
+    [
+        ({}, "KeyError"),
+        ({"card_fields": 3}, "TypeError"),
+        ({"card_fields": "x"}, "JSONDecodeError"),
+    ],
+)
+def test_a_final_checkpoint_without_its_parts_is_refused(
+    tmp_path: Path, state: dict[str, Any], cause: str
+) -> None:
+    path = tmp_path / "final.ckpt"
+    save_checkpoint(path, state, {"kind": "final"})
+    with pytest.raises(TrainingError, match=f"not the final checkpoint of a run .{cause}"):
+        export_checkpoint(path, tmp_path / "bundle")
+    assert not (tmp_path / "bundle").exists()
 
 
 def test_other_files_are_refused(path: Path) -> None:

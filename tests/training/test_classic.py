@@ -157,7 +157,7 @@ WRONG: dict[str, tuple[Callable[[dict[str, Tensor]], Any], str]] = {
     ),
     "no tensors": (lambda state: {"a": 1, "b": "c"}, "no state_dict: a, b in it"),
     "nothing": (lambda state: {}, "no state_dict: nothing in it"),
-    "whole module": (lambda state: Classic(), "more than plain weights"),
+    "whole module": (lambda state: Classic(), "more than plain tensors"),
     "a list": (lambda state: [1, 2], "this holds a list"),
 }
 

@@ -83,6 +83,16 @@ def test_a_class_of_one_source_is_refused_before_the_work() -> None:
         cross_validate(SAMPLES, 4, RECIPE)
 
 
+def test_three_folds_and_two_sources_a_class_are_enough() -> None:
+    """The least: the heads' closed-form layers are fitted on each of two folds in turn."""
+    few = toy.clusters(each=4)
+    assert len({one.clip.group for one in few}) == 6
+    validation = cross_validate(few, 3, replace(RECIPE, epochs=1))
+    assert [len(one.trained_on) for one in validation.heads] == [8, 8, 8]
+    assert all(np.isfinite(one.logits).all() for one in validation.outputs)
+
+
 def test_more_folds_than_groups_are_refused() -> None:
-    with pytest.raises(DatasetError, match="15 groups cannot be divided into 16 folds"):
+    message = "the 30 training clips come from 15 sources, which cannot be dealt into 16 folds"
+    with pytest.raises(DatasetError, match=message):
         cross_validate(SAMPLES, 3, replace(RECIPE, folds=16))

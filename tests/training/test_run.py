@@ -188,9 +188,28 @@ def refused(
 def test_settings_that_cannot_work_are_told_at_once(split: Split, tmp_path: Path) -> None:
     options = {"hiden": 8}
     refused(split, tmp_path, "hiden", replace(RECIPE, options=options))
+    options = {"dropout": 5}
+    refused(
+        split, tmp_path, "probability has to be between 0 and 1", replace(RECIPE, options=options)
+    )
     small = bundles.small_bundle(tmp_path / "small")
     message = "its encoder is efficientnet_lite0, the recipe's efficientnet_lite2"
     refused(split, tmp_path, message, replace(RECIPE, encoder="efficientnet_lite2"), init=small)
+
+
+def test_another_seed_finds_the_clips_in_the_store(
+    done: Run, split: Split, others: tuple[Clip, ...], tmp_path: Path
+) -> None:
+    """Folds and weights are drawn anew, the dear views are not."""
+    store = done.folder.parent / "store"
+    before = {path: path.stat().st_mtime_ns for path in store.rglob("*.npz")}
+    record = experiment(
+        split, others, replace(RECIPE, epochs=1), Settings(tmp_path, store, seed=7), quiet
+    )
+    assert record["seed"] == 7
+    assert {path: path.stat().st_mtime_ns for path in store.rglob("*.npz")} == before
+    (facts,) = store.glob("*/store.json")
+    assert json.loads(facts.read_text())["seed"] == 0
 
 
 def test_no_readable_clip_is_an_error(done: Run, split: Split, tmp_path: Path) -> None:

@@ -43,7 +43,10 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
 
 
 def load_split(args: argparse.Namespace) -> Split:
-    """The split that the options name."""
+    """The split that the options name.
+
+    A test side that has to be drawn is the same for every --seed of `train`, and for `evaluate`.
+    """
     from actionstream.datasets import load_dataset
 
     labels = args.labels.split(",") if args.labels else None
@@ -91,7 +94,13 @@ def add_parser(subparsers: Any) -> None:
         "--init", metavar="BUNDLE", help="start from the weights of a bundle or shipped variant"
     )
     group.add_argument("--weights", metavar="FILE", help="ImageNet weights of the encoder")
-    group.add_argument("--seed", type=int, default=0, help="decides everything random (default: 0)")
+    group.add_argument(
+        "--seed",
+        type=int,
+        default=0,
+        help="of folds, first weights, order and windows; the stored views, and a test side that "
+        "is drawn, are the same for every seed (default: 0)",
+    )
     group.add_argument("--out", metavar="DIR", help="the run's folder (default: runs/RECIPE)")
     group.add_argument("--store", metavar="DIR", help="feature store (default: runs/store)")
     group.add_argument("--name", help="the model's name on its card")

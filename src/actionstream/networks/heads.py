@@ -223,17 +223,19 @@ HEADS: Mapping[str, Callable[..., Head]] = MappingProxyType({"lstm": LSTMHead, "
 """By name, as the card's head.name."""
 
 
-def build_head(name: str, feature_size: int, num_classes: int, **options: Option) -> Head:
+def build_head(name: str, feature_size: int, num_classes: int, /, **options: Option) -> Head:
     """A head by name with random weights; `options` as in the card's head.options.
 
     Raises:
-        TrainingError: no such head, or options that it does not have.
+        TrainingError: no such head, or options or values that it does not take.
     """
     if name not in HEADS:
         raise TrainingError(f"there is no head {name!r}; there are {', '.join(HEADS)}")
     try:
         head = HEADS[name](feature_size, num_classes, **options)
-    except TypeError as error:
+    except TrainingError:
+        raise
+    except (TypeError, ValueError, RuntimeError) as error:  # what torch's layers raise
         raise TrainingError(f"head {name!r} with options {options}: {error}") from None
     head.name, head.options = name, {**_defaults(HEADS[name]), **options}
     return head

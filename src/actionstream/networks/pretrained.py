@@ -15,6 +15,11 @@ from actionstream.errors import TrainingError
 
 Weights = dict[str, Tensor]
 
+_REFUSED = (
+    "not a readable file of weights: damaged, or it holds more than plain tensors and is refused, "
+    "since pickled objects can run code; save it again with torch.save(model.state_dict(), PATH)"
+)
+
 
 def read_weights(path: Path) -> dict[str, Any]:
     """What a `.pth` or `.safetensors` file of weights holds, on the CPU. Never runs its code.
@@ -30,8 +35,8 @@ def read_weights(path: Path) -> dict[str, Any]:
 
             return load_file(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise TrainingError(f"{path}: {_why_refused(error)}") from None
+    except pickle.UnpicklingError:  # torch's own words advise to run such a file's code
+        raise TrainingError(f"{path}: {_REFUSED}") from None
     except Exception as error:  # noqa: BLE001  damaged archives raise what their reader likes
         raise TrainingError(f"{path}: not a readable file of weights ({error})") from None
     if not isinstance(content, dict):
@@ -39,15 +44,6 @@ def read_weights(path: Path) -> dict[str, Any]:
             f"{path}: weights are a dictionary of tensors, this holds a {type(content).__name__}"
         )
     return content
-
-
-def _why_refused(error: Exception) -> str:
-    if any(word in str(error) for word in ("Unsupported global", "Unsupported class", "getattr")):
-        return (
-            "holds more than plain weights (whole pickled objects can run code) and is refused; "
-            "save it again with torch.save(model.state_dict(), PATH)"
-        )
-    return f"not a readable file of weights ({str(error).splitlines()[0]})"
 
 
 def load_into(trunk: nn.Module, name: str, path: Path | None) -> None:
@@ -127,7 +123,9 @@ def download(url: str) -> Weights:
         weights: Weights = torch.hub.load_state_dict_from_url(
             url, map_location="cpu", check_hash=True, weights_only=True
         )
-    except (URLError, OSError, RuntimeError, pickle.UnpicklingError) as error:
+    except pickle.UnpicklingError:  # from the cache, whose files torch checks only once
+        raise TrainingError(f"the file kept from {url}: {_REFUSED}") from None
+    except (URLError, OSError, RuntimeError) as error:
         raise TrainingError(
             f"the weights could not be downloaded from {url} ({error}); download that file on a "
             "computer with internet and give its path (pretrained=Path(...))"

@@ -56,9 +56,14 @@ def load_checkpoint(path: Path, identity: Mapping[str, Any]) -> dict[str, Any]:
     try:
         _check_sums(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:  # torch's own words advise to run such a file's code
+        raise TrainingError(
+            f"{path}: not a checkpoint, or damaged: it holds more than tensors and plain values; "
+            "it is refused, since pickled objects can run code"
+        ) from None
     except DAMAGE as error:
         raise TrainingError(f"{path}: not a checkpoint, or damaged ({error})") from None
-    if not isinstance(content, dict) or content.get("format") != FORMAT_VERSION:
+    if not _is_whole(content):
         raise TrainingError(f"{path}: not a checkpoint of this version of actionstream")
     its = content["identity"]
     differing = [key for key in identity if its.get(key) != identity[key]]
@@ -69,6 +74,13 @@ def load_checkpoint(path: Path, identity: Mapping[str, Any]) -> dict[str, Any]:
         )
     state: dict[str, Any] = content["state"]
     return state
+
+
+def _is_whole(content: object) -> bool:
+    """Whether it has the parts that `save_checkpoint` writes."""
+    if not isinstance(content, dict) or content.get("format") != FORMAT_VERSION:
+        return False
+    return all(isinstance(content.get(part), dict) for part in ("identity", "state"))
 
 
 def _check_sums(path: Path) -> None:

@@ -15,7 +15,7 @@ from actionstream.bundle import Bundle
 from actionstream.errors import TrainingError
 from actionstream.networks.encoders import Encoder, build_encoder
 from actionstream.networks.known import ServedHead, build_served_head
-from actionstream.training.checkpoint import load_checkpoint, save_checkpoint
+from actionstream.training.checkpoint import DAMAGE, load_checkpoint, save_checkpoint
 from actionstream.training.export import export_bundle
 
 _IDENTITY = {"kind": "final"}
@@ -63,13 +63,15 @@ def export_checkpoint(path: Path, folder: Path, *, overwrite: bool = False) -> B
             state["head_options"],
         )
         served.load_state_dict(state["served"])
-    except (KeyError, RuntimeError) as error:
-        raise TrainingError(f"{path}: not the final checkpoint of a run ({error})") from None
+        check_frames = state["check_frames"].numpy()
+    except DAMAGE as error:
+        cause = f"{type(error).__name__}: {error}"
+        raise TrainingError(f"{path}: not the final checkpoint of a run ({cause})") from None
     return export_bundle(
         folder,
         encoder=encoder.eval(),
         served_head=served.eval(),
         card_fields=fields,
-        check_frames=state["check_frames"].numpy(),
+        check_frames=check_frames,
         overwrite=overwrite,
     )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from actionstream.datasets.clips import Clip
 from actionstream.datasets.groups import carve_folds
-from actionstream.errors import TrainingError
+from actionstream.errors import DatasetError, TrainingError
 
 
 def deal_folds(
@@ -19,6 +19,12 @@ def deal_folds(
             head that never saw the class.
         DatasetError: fewer groups than folds.
     """
+    sources = len({clip.group for clip in clips})
+    if sources < folds:
+        raise DatasetError(
+            f"the {len(clips)} training clips come from {sources} sources, which cannot be dealt "
+            f"into {folds} folds: clips of more sources are needed, or fewer folds (3 at least)"
+        )
     dealt = carve_folds(clips, folds=folds, seed=seed)
     labels = {clip.label for clip in clips if clip.label is not None}
     if len(labels) < num_classes:

@@ -31,7 +31,7 @@ class Recipe:
                       (Hendrycks et al. 2019, outlier exposure).
     penalty:          of the ridge regression that solves for the head's closed-form layers.
     average_decay:    per step, of the exponential average of weights that is kept.
-    folds:            of the grouped cross-validation that calibrates and chooses.
+    folds:            of the grouped cross-validation that calibrates and chooses; 3 or more.
 
     Raises:
         TrainingError: at birth, a number out of its range.
@@ -85,7 +85,7 @@ _BOUNDS: Mapping[str, tuple[float, float]] = {
     "outlier_weight": (0.0, math.inf),
     "penalty": (1e-6, math.inf),
     "average_decay": (0.0, 1.0),
-    "folds": (2, math.inf),
+    "folds": (3, math.inf),  # without one, the others are divided again: see `cross_fit`
     "smooth_tau_seconds": (0.01, math.inf),
     "hold_seconds": (0.0, math.inf),
     "switch_margin": (0.0, 1.0),

@@ -50,6 +50,7 @@ class Settings:
     """Where a run lives and how it is done; nothing here changes what it gives but seed and init.
 
     folder: checkpoints, record and the bundle.   store: root of the feature stores.
+    seed: of folds, first weights, order, windows and dropout; the stored views have their own.
     weights: ImageNet weights as a file, for encoders that would be downloaded.
     init: a bundle whose encoder (and head, where shapes fit) is started from.
     """

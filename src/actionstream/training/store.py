@@ -3,7 +3,7 @@
 One small file per clip and view, written beside its place and moved into it, so that a killed
 run leaves nothing half-written and the next one goes on where it stopped. A file's name holds a
 hash of the clip's bytes, the folder's name one of everything else that decides the features:
-encoder weights, geometry, spacing, recipe of the views, seed.
+encoder weights, geometry, spacing, recipe and seed of the views.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ import hashlib
 import json
 import logging
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +40,8 @@ from actionstream.training.whole import whole_file
 from actionstream.video import VideoReader
 
 BATCH = 4
+VIEWS_SEED = 0
+"""Of the views. A run's own seed leaves them alone, so that all seeds share what is dear."""
 
 _log = logging.getLogger(__name__)
 
@@ -83,16 +85,14 @@ class FeatureStore:
         encoder_file: Path,
         geometry: Geometry,
         rule: SamplingRule,
-        *,
-        seed: int = 0,
     ) -> None:
-        self._encoder, self._geometry, self._rule, self._seed = encoder, geometry, rule, seed
+        self._encoder, self._geometry, self._rule = encoder, geometry, rule
         facts = {
             "encoder": file_digest(encoder_file),
             "preprocessing": fingerprint(geometry, rule.spacing_seconds),
             "reset_after_seconds": rule.reset_after_seconds,
             "views": RECIPE_VERSION,
-            "seed": seed,
+            "seed": VIEWS_SEED,
         }
         key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
         self.folder = root / key
@@ -169,8 +169,18 @@ class FeatureStore:
         missing = [number for number in views if not self.has(clip, number)]
         if not missing:
             return
-        drawn = {number: draw_view(clip.stem, number, seed=self._seed) for number in missing}
-        pending = {number: _Pending(view, self._rule) for number, view in drawn.items()}
+        drawn = {number: draw_view(clip.stem, number, seed=VIEWS_SEED) for number in missing}
+        pending = self._encode(clip, drawn)
+        unseen = {number: drawn[number] for number, one in pending.items() if not one.filled}
+        if unseen:  # all of a tiny clip lies before these views' first tick
+            now = {number: replace(view, phase=0.0) for number, view in unseen.items()}
+            pending |= self._encode(clip, now)
+        for number, one in pending.items():
+            _save(self.path(clip, number), one.looks(self._encoder, clip))
+
+    def _encode(self, clip: Clip, views: Mapping[int, View]) -> dict[int, _Pending]:
+        """Decode the clip once for all these views."""
+        pending = {number: _Pending(view, self._rule) for number, view in views.items()}
         with VideoReader(clip.path, threads=1) as reader:
             for frame in reader:
                 due = [one for one in pending.values() if one.is_due(frame.time_seconds)]
@@ -180,8 +190,7 @@ class FeatureStore:
                 for one in due:
                     image = preprocess(pixels, self._geometry, one.view.window)
                     one.add(paint(image, one.view), self._encoder)
-        for number, one in pending.items():
-            _save(self.path(clip, number), one.looks(self._encoder, clip))
+        return pending
 
 
 class _Pending(ViewClock):
