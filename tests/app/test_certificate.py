@@ -11,8 +11,15 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 
-from actionstream.app.certificate import host_names, own_certificate, state_folder
+from actionstream.app.certificate import (
+    CertificateFiles,
+    check,
+    host_names,
+    own_certificate,
+    state_folder,
+)
 
 HOSTS = ["192.168.1.20", "my-computer", "localhost", "127.0.0.1"]
 
@@ -76,3 +83,28 @@ def test_the_state_folder_follows_the_user_s_wish(
     monkeypatch.delenv("XDG_STATE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert state_folder() == tmp_path / ".local" / "state" / "actionstream"
+
+
+def test_a_pair_that_no_server_can_use_is_named_with_its_cause(tmp_path: Path) -> None:
+    good = own_certificate(tmp_path / "one", HOSTS)
+    other = own_certificate(tmp_path / "other", HOSTS)
+    bad, locked = tmp_path / "bad.pem", tmp_path / "locked.pem"
+    bad.write_text("not PEM")
+    key = serialization.load_pem_private_key(good.key.read_bytes(), None)
+    locked.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.BestAvailableEncryption(b"secret"),
+        )
+    )
+    check(good)
+    for certificate, secret, said in (
+        (bad, good.key, "bad.pem: no certificate in PEM form"),
+        (good.key, good.key, "key.pem: no certificate in PEM form"),
+        (good.certificate, bad, "bad.pem: no private key in PEM form"),
+        (good.certificate, locked, "locked.pem: the key has a password"),
+        (good.certificate, other.key, "it is not the key of this certificate"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            check(CertificateFiles(certificate, secret))

@@ -61,5 +61,5 @@ def test_before_the_browser_has_told_nothing_is_guessed() -> None:
 
 
 def test_all_advice_is_there_and_differs() -> None:
-    assert len({trouble.title for trouble in TROUBLES.values()}) == len(TROUBLES) == 10
+    assert len({trouble.title for trouble in TROUBLES.values()}) == len(TROUBLES) == 11
     assert all(trouble.advice.endswith(".") for trouble in TROUBLES.values())

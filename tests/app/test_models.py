@@ -97,3 +97,10 @@ def test_a_bundle_that_fails_is_tried_again(models: Models, tmp_path: Path) -> N
     with pytest.raises(KeyError):
         models.recognizer("../large")
     assert not models.is_loaded("broken")
+
+
+def test_a_bundle_that_is_being_written_is_not_offered(models: Models, tmp_path: Path) -> None:
+    (tmp_path / ".later.tmp").symlink_to(next(iter(shipped().values())))
+    assert models.names()[-1] == "large"
+    with pytest.raises(KeyError):
+        models.recognizer(".later.tmp")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,8 +14,10 @@ from streamlit.testing.v1 import AppTest
 from actionstream.app import markup, state
 from actionstream.app.settings import ICE_SERVERS, MAX_SESSIONS, MAX_STORAGE, MAX_UPLOAD, MODELS
 from actionstream.bundle import shipped
+from actionstream.errors import BundleError
 from actionstream.recognizer import Recognizer
 
+TURN = {"urls": "turn:turn.example.org", "username": "me", "credential": "secret"}
 APP = Path(__file__).resolve().parents[2] / "app.py"
 
 
@@ -218,9 +221,40 @@ def test_ice_servers_come_from_the_environment(
 
 
 def test_ice_servers_come_from_the_secrets(app: AppTest) -> None:
-    app.secrets[ICE_SERVERS] = [{"urls": ["turn:turn.example.org"], "username": "me"}]
+    app.secrets[ICE_SERVERS] = [TURN]
     visit(app, "camera")
     assert "turn:turn.example.org" in app.get("component_instance")[0].proto.json_args
+
+
+@pytest.mark.parametrize("secret", [TURN, json.dumps(TURN), json.dumps([TURN])])
+def test_one_ice_server_may_stand_alone(app: AppTest, secret: object) -> None:
+    app.secrets[ICE_SERVERS] = secret
+    visit(app, "camera")
+    assert not app.exception
+    assert "turn:turn.example.org" in app.get("component_instance")[0].proto.json_args
+
+
+@pytest.mark.parametrize("where", ["environment", "secrets"])
+@pytest.mark.parametrize("secret", ["turn:turn.example.org", {"urls": "turn:turn.example.org"}, 7])
+def test_wrong_ice_servers_keep_only_the_camera_away(
+    app: AppTest,
+    where: str,
+    secret: object,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    if where == "environment":
+        monkeypatch.setenv(ICE_SERVERS, secret if isinstance(secret, str) else json.dumps(secret))
+    else:
+        app.secrets[ICE_SERVERS] = secret
+    visit(app, "camera")
+    assert not app.exception
+    assert "This server's setting for connections is wrong" in texts(app)
+    assert not app.get("component_instance")
+    assert f"{ICE_SERVERS} is a JSON list such as" in caplog.text
+    visit(app, "")
+    assert not app.error
+    assert app.file_uploader
 
 
 def test_when_all_places_are_taken_the_page_says_so(
@@ -265,9 +299,49 @@ def test_another_bundle_of_the_owner_can_be_chosen(
     assert app.session_state["model"] == "our-own"
 
 
+def test_a_broken_bundle_gives_way_to_the_default(
+    app: AppTest,
+    model: Recognizer,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    (tmp_path / "own*").mkdir()
+    (tmp_path / "own*" / "card.json").write_text("{}")
+    monkeypatch.setenv(MODELS, str(tmp_path))
+    visit(app, "about")
+    for _ in range(2):  # it can be tried again
+        (menu,) = app.selectbox
+        menu.set_value("own*").run()
+        assert not app.exception
+        (warning,) = app.warning
+        assert "The model “own\\*” cannot be used" in warning.value
+        assert app.selectbox[0].value == menu.options[0] == app.session_state["model"]
+        assert model.fingerprint in texts(app)
+    assert "the model own* cannot be used" in caplog.text
+    assert "encoder.onnx: missing" in caplog.text
+    visit(app, "")
+    assert app.file_uploader
+    visit(app, "about")
+    app.selectbox[0].set_value(app.selectbox[0].options[1]).run()
+    assert not app.warning
+
+
+def test_a_server_without_one_usable_model_says_so(
+    app: AppTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> Recognizer:
+        raise BundleError("some", ["all is wrong"])
+
+    monkeypatch.setattr("actionstream.app.models.load", fail)
+    app.run()
+    assert not app.exception
+    assert "no model that it can use" in app.error[0].value
+
+
 def test_wrong_settings_are_no_stack_trace(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(MAX_SESSIONS, "none")
     app.run()
     assert not app.exception
-    assert "no model that it can use" in app.error[0].value
+    assert "A setting of this server is wrong" in app.error[0].value
     monkeypatch.delenv(MAX_SESSIONS)

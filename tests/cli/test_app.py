@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from browsing import end, free_port, serving
 
+from actionstream.bundle import shipped
 from actionstream.cli import main
 
 HEALTH = "_stcore/health"
@@ -53,6 +54,23 @@ def test_wrong_use_is_explained(
     for name in ("ACTIONSTREAM_MODELS", "ACTIONSTREAM_MAX_SESSIONS", "ACTIONSTREAM_MAX_UPLOAD_MB"):
         monkeypatch.setenv(name, "")  # so that what the verb sets is undone
     assert said in refused(capsys, *options)
+
+
+def test_files_and_folders_that_cannot_be_used_are_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("ACTIONSTREAM_MODELS", "ACTIONSTREAM_ICE_SERVERS"):
+        monkeypatch.setenv(name, "")
+    bad = tmp_path / "bad.pem"
+    bad.write_text("not PEM")
+    said = refused(capsys, "--https", "--cert", str(bad), "--key", str(bad))
+    assert said == f"actionstream app: {bad}: no certificate in PEM form\n"
+    monkeypatch.setenv("ACTIONSTREAM_ICE_SERVERS", "turn:turn.example.org")
+    assert "ACTIONSTREAM_ICE_SERVERS is a JSON list such as" in refused(capsys)
+    bundle = next(iter(shipped().values()))
+    said = refused(capsys, "--models", str(bundle))
+    assert "is a bundle itself: name the folder that it lies in" in said
+    assert said.count("\n") == 1
 
 
 def test_a_port_in_use_is_explained(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,12 +10,14 @@ import datetime
 import ipaddress
 import os
 import socket
+import ssl
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -33,6 +35,31 @@ class CertificateFiles:
 
     certificate: Path
     key: Path
+
+
+def check(files: CertificateFiles) -> None:
+    """Whether a server can be had with this pair.
+
+    Raises:
+        ValueError: names the file and what is wrong with it.
+        OSError: one cannot be read.
+    """
+    try:
+        x509.load_pem_x509_certificates(files.certificate.read_bytes())
+    except ValueError:
+        raise ValueError(f"{files.certificate}: no certificate in PEM form") from None
+    try:
+        serialization.load_pem_private_key(files.key.read_bytes(), password=None)
+    except TypeError:
+        raise ValueError(f"{files.key}: the key has a password; give one without") from None
+    except (ValueError, UnsupportedAlgorithm):
+        raise ValueError(f"{files.key}: no private key in PEM form") from None
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(files.certificate, files.key)
+    except ssl.SSLError as error:
+        fits = error.reason != "KEY_VALUES_MISMATCH"
+        cause = error.reason if fits else "it is not the key of this certificate"
+        raise ValueError(f"{files.key} with {files.certificate}: {cause}") from None
 
 
 def own_certificate(folder: Path, hosts: Sequence[str]) -> CertificateFiles:

@@ -17,6 +17,7 @@ TroubleKind = Literal[
     "stalled",
     "full",
     "slow",
+    "misconfigured",
 ]
 
 CONNECTION_SECONDS = 10.0
@@ -87,6 +88,12 @@ _TROUBLES = (
         "This server is too slow for this model",
         "It cannot look at the picture often enough to name what happens. Another model (see About "
         "the model) or fewer visitors may help; a video is answered at any speed.",
+    ),
+    Trouble(
+        "misconfigured",
+        "This server's setting for connections is wrong",
+        "No camera can be connected until its owner mends it; the server's log says how. A video "
+        "is answered all the same.",
     ),
 )
 TROUBLES: Mapping[TroubleKind, Trouble] = {trouble.kind: trouble for trouble in _TROUBLES}

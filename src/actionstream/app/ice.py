@@ -2,31 +2,49 @@
 
 from __future__ import annotations
 
-import json
+import os
+from collections.abc import Mapping
+from typing import Any
 
 import streamlit as st
 from streamlit.errors import StreamlitSecretNotFoundError
 
-from actionstream.app import state
-from actionstream.app.settings import ICE_SERVERS, IceServer, parse_ice_servers
+from actionstream.app.settings import (
+    ICE_SERVERS,
+    IceServer,
+    SettingError,
+    check_ice_servers,
+    parse_ice_servers,
+)
 
 
 def ice_servers() -> list[IceServer]:
     """The servers for both ends of the connection; [] unless the owner names some.
 
     Raises:
-        SettingError: the secret is not a list of servers.
+        SettingError: what the owner wrote names no servers.
     """
-    named = state.server().settings.ice_servers
-    return list(named or parse_ice_servers(_secret(), f"the secret {ICE_SERVERS}"))
+    named = parse_ice_servers(os.environ.get(ICE_SERVERS, ""))
+    return list(named or _from_secrets(f"the secret {ICE_SERVERS}"))
 
 
-def _secret() -> str:
-    """The secret as JSON text; it may be written as TOML tables, too."""
+def _from_secrets(name: str) -> tuple[IceServer, ...]:
+    """Written as JSON text, or as TOML: one table or several."""
     try:
         secret = st.secrets.get(ICE_SERVERS, "")
-    except StreamlitSecretNotFoundError:  # there is no file of secrets
-        return ""
-    if isinstance(secret, str):
-        return secret
-    return json.dumps([dict(server) for server in secret])
+    except StreamlitSecretNotFoundError as error:
+        if error.__cause__ is None:  # there is no file of secrets
+            return ()
+        raise SettingError(f"{name}: {error}") from error
+    return (
+        parse_ice_servers(secret, name)
+        if isinstance(secret, str)
+        else (check_ice_servers(_bare(secret), name))
+    )
+
+
+def _bare(secret: Any) -> Any:
+    """Streamlit's tables as dictionaries."""
+    if isinstance(secret, Mapping):
+        return {key: _bare(value) for key, value in secret.items()}
+    return [_bare(value) for value in secret] if isinstance(secret, list) else secret

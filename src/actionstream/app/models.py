@@ -34,6 +34,8 @@ class Models:
     def names(self) -> tuple[str, ...]:
         """The shipped variants, the default one first, then the owner's bundles by name.
 
+        One with a shipped one's name is left out: settings that have such a folder are refused.
+
         Raises:
             BundleError: there is not one.
         """
@@ -42,7 +44,9 @@ class Models:
         return tuple(dict.fromkeys((*first, *shipped(), *own)))
 
     def _cards(self) -> list[Path]:
-        return [] if self.folder is None else list(self.folder.glob(f"*/{CARD_NAME}"))
+        """Hidden folders are bundles that are still being written."""
+        found = [] if self.folder is None else self.folder.glob(f"*/{CARD_NAME}")
+        return [card for card in found if not card.parent.name.startswith(".")]
 
     def recognizer(self, name: str) -> Recognizer:
         """The model of this name, loaded at the first call.

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from actionstream.bundle import shipped
+from actionstream.card import CARD_NAME
 
 MODELS = "ACTIONSTREAM_MODELS"
 MAX_SESSIONS = "ACTIONSTREAM_MAX_SESSIONS"
@@ -23,6 +27,9 @@ ROOM_A_VIDEO = 3
 """A video takes so many times its size: itself, the annotated one, one for the browser."""
 
 IceServer = dict[str, Any]
+_EXAMPLE = '[{"urls": "turn:turn.example.org", "username": "me", "credential": "secret"}]'
+_HOST = r"(\[[0-9A-Fa-f:.]+\]|[^\s/?#:@\[\]]+)(:[0-9]{1,5})?"
+_ICE_URL = re.compile(rf"stuns?:{_HOST}|turns?:{_HOST}(\?transport=(udp|tcp))?")  # RFC 7064, 7065
 
 
 class SettingError(ValueError):
@@ -38,18 +45,16 @@ class Settings:
     max_upload_mb:  the largest video accepted, in megabytes (10**6 bytes).
     max_storage_mb: what the videos of all visitors may take together, in megabytes; room for at
                     least one of the largest.
-    ice_servers:    STUN and TURN servers, as browsers take them; none unless said.
     """
 
     models: Path | None = None
     max_sessions: int = DEFAULT_MAX_SESSIONS
     max_upload_mb: int = DEFAULT_MAX_UPLOAD_MB
     max_storage_mb: int = DEFAULT_MAX_STORAGE_MB
-    ice_servers: tuple[IceServer, ...] = ()
 
 
 def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
-    """The settings in these environment variables.
+    """The settings in these environment variables; ICE_SERVERS is the camera page's own.
 
     Raises:
         SettingError: a value that is not as it must be.
@@ -59,7 +64,6 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         max_sessions=_count(environment, MAX_SESSIONS, DEFAULT_MAX_SESSIONS),
         max_upload_mb=_count(environment, MAX_UPLOAD, DEFAULT_MAX_UPLOAD_MB),
         max_storage_mb=_count(environment, MAX_STORAGE, DEFAULT_MAX_STORAGE_MB),
-        ice_servers=parse_ice_servers(environment.get(ICE_SERVERS, ""), ICE_SERVERS),
     )
     needed = ROOM_A_VIDEO * settings.max_upload_mb
     if settings.max_storage_mb < needed:
@@ -76,6 +80,18 @@ def _folder(text: str) -> Path | None:
     folder = Path(text).expanduser()
     if not folder.is_dir():
         raise SettingError(f"{MODELS} names a folder of bundles, but {text!r} is not a folder")
+    if (folder / CARD_NAME).is_file():
+        raise SettingError(
+            f"{MODELS} names a folder of bundles, but {text!r} is a bundle itself: name the folder "
+            f"that it lies in, {str(folder.absolute().parent)!r}"
+        )
+    for name, place in shipped().items():
+        own = folder / name
+        if (own / CARD_NAME).is_file() and own.resolve() != place.resolve():
+            raise SettingError(
+                f"{MODELS}: {str(own)!r} has the name of a bundle that comes with actionstream; "
+                "give its folder another one"
+            )
     return folder
 
 
@@ -87,21 +103,33 @@ def _count(environment: Mapping[str, str], name: str, default: int) -> int:
 
 
 def parse_ice_servers(text: str, name: str = ICE_SERVERS) -> tuple[IceServer, ...]:
-    """The servers in this JSON list of objects: `urls`, and `username` and `credential` if needed.
+    """The servers in this JSON text; see `check_ice_servers`. () for no text.
 
     Raises:
-        SettingError: not such a list.
+        SettingError: no JSON, or no such servers.
     """
     if not text.strip():
         return ()
-    example = '[{"urls": "turn:turn.example.org", "username": "me", "credential": "secret"}]'
     try:
         servers = json.loads(text)
     except ValueError:
         servers = None
-    if not isinstance(servers, list) or not all(_is_ice_server(server) for server in servers):
-        raise SettingError(f"{name} is a JSON list such as {example}")
-    return tuple(servers)
+    return check_ice_servers(servers, name)
+
+
+def check_ice_servers(servers: object, name: str = ICE_SERVERS) -> tuple[IceServer, ...]:
+    """A list of objects with `urls`, and `username` and `credential` if needed; or one object.
+
+    Raises:
+        SettingError: it is something else. The message has none of the values: they are secret.
+    """
+    listed = [servers] if isinstance(servers, dict) else servers
+    if not isinstance(listed, list) or not all(_is_ice_server(server) for server in listed):
+        raise SettingError(
+            f"{name} is a JSON list such as {_EXAMPLE}; stun needs no username and credential, "
+            "turn does"
+        )
+    return tuple(listed)
 
 
 def _is_ice_server(server: object) -> bool:
@@ -109,7 +137,12 @@ def _is_ice_server(server: object) -> bool:
         return False
     urls = server.get("urls")
     listed = urls if isinstance(urls, list) else [urls]
-    return bool(listed) and all(
-        isinstance(url, str) and url.split(":")[0] in {"stun", "stuns", "turn", "turns"}
-        for url in listed
+    good = [url for url in listed if isinstance(url, str) and _ICE_URL.fullmatch(url)]
+    access = [server[key] for key in ("username", "credential") if key in server]
+    needed = 2 if any(url.startswith("turn") for url in good) else 0  # browsers insist
+    return (
+        bool(listed)
+        and len(good) == len(listed)
+        and all(isinstance(word, str) for word in access)
+        and len(access) >= needed
     )

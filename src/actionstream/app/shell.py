@@ -7,7 +7,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from actionstream.app import state
+from actionstream.app import state, words
 from actionstream.app.pages import about, camera, video
 from actionstream.app.settings import SettingError
 from actionstream.errors import ActionstreamError
@@ -37,17 +37,20 @@ def draw() -> None:
     st.session_state["pages"] = pages
     try:
         state.visitor()
-        state.model()
-    except (SettingError, ActionstreamError) as error:
+        model = state.model()
+    except SettingError as error:
         _log.error("the app cannot start: %s", error)
-        _cannot_start()
+        _cannot_start("A setting of this server is wrong.")
         return
+    except ActionstreamError as error:
+        _log.error("the app cannot start: %s", error)
+        _cannot_start("This server has no model that it can use.")
+        return
+    if (unusable := state.unusable_model()) is not None:
+        st.warning(words.other_model(unusable, model.card.name), icon=":material/warning:")
     page.run()
 
 
-def _cannot_start() -> None:
+def _cannot_start(reason: str) -> None:
     st.title("Not ready")
-    st.error(
-        "This server has no model that it can use. Its owner finds the reason in the server's log.",
-        icon=":material/error:",
-    )
+    st.error(f"{reason} Its owner finds more in the server's log.", icon=":material/error:")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextlib
+import logging
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -18,10 +19,13 @@ from actionstream.app.models import Models
 from actionstream.app.settings import BYTES_PER_MB, Settings, read_settings
 from actionstream.app.space import Space
 from actionstream.app.visitor import Visitor
+from actionstream.errors import ActionstreamError, BundleError
 from actionstream.recognizer import Recognizer
 
 GRACE_SECONDS = 30.0
 """How long a visitor whose connection is gone may take to come back before all is freed."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +109,40 @@ def model_name() -> str:
 
 
 def model() -> Recognizer:
-    """The chosen model, loaded if nobody has used it yet."""
-    name = model_name()
+    """The chosen model, loaded if nobody has used it yet; the next one if it cannot be used.
+
+    Then that one is this visitor's choice from now on, and `unusable_model` tells.
+
+    Raises:
+        ActionstreamError: there is none that can be used.
+    """
+    chosen, first = model_name(), None
+    for name in dict.fromkeys((chosen, *server().models.names())):
+        try:
+            found = _loaded(name)
+        except (ActionstreamError, KeyError, OSError) as error:
+            _log.error("the model %s cannot be used: %s", name, error)
+            first = first or error
+            continue
+        if name != chosen:
+            st.session_state["model"], st.session_state["unusable_model"] = name, chosen
+        return found
+    raise BundleError("models", ["there is none that can be used"]) from first
+
+
+def choose_model(name: str) -> None:
+    """The visitor wants this one."""
+    st.session_state["model"] = name
+    st.session_state.pop("unusable_model", None)
+
+
+def unusable_model() -> str | None:
+    """The model that this visitor would have if it could be used."""
+    name: str | None = st.session_state.get("unusable_model")
+    return name
+
+
+def _loaded(name: str) -> Recognizer:
     with contextlib.ExitStack() as stack:
         if not server().models.is_loaded(name):
             stack.enter_context(st.spinner("Loading the model…"))

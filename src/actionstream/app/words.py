@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from actionstream.app.job import Job, Stage
+from actionstream.app.text import plain
 from actionstream.errors import VideoErrorKind
 
 _PROBLEMS: dict[VideoErrorKind, str] = {
@@ -54,4 +55,12 @@ def no_room(name: str, megabytes: int) -> str:
     return (
         f"There is no room for “{name}” just now: this server keeps {megabytes} MB of videos for "
         "all its visitors. Remove videos that you no longer need, or try again later."
+    )
+
+
+def other_model(unusable: str, used: str) -> str:
+    """That a model cannot be used, and which one is used instead. As Markdown."""
+    return (
+        f"The model “{plain(unusable)}” cannot be used: something is wrong with it, and the "
+        f"server's log has the details for its owner. “{plain(used)}” is used instead."
     )

@@ -61,12 +61,13 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Serve until interrupted."""
     _hand_over(args)
-    from actionstream.app.settings import SettingError, read_settings
+    from actionstream.app.settings import ICE_SERVERS, parse_ice_servers, read_settings
 
     try:
         settings = read_settings()
+        parse_ice_servers(os.environ.get(ICE_SERVERS, ""))
         address = _address(args)
-    except (SettingError, ValueError) as error:
+    except (ValueError, OSError) as error:
         print(f"actionstream app: {error}", file=sys.stderr)
         return WRONG_USE
     if not _is_free(address.listen, address.port):
@@ -76,6 +77,12 @@ def run(args: argparse.Namespace) -> int:
             file=sys.stderr,
         )
         return WRONG_USE
+    if settings.models is not None and not any(settings.models.glob("*/card.json")):
+        print(
+            f"actionstream app: there is no bundle in {settings.models} yet; a bundle is a folder "
+            "with a card.json",
+            file=sys.stderr,
+        )
     _announce(address)
     from actionstream.app.server import serve
 
@@ -98,9 +105,10 @@ def _hand_over(args: argparse.Namespace) -> None:
 
 
 def _address(args: argparse.Namespace) -> Address:
-    """Where to serve. ValueError: options that do not go together, or files that are missing."""
+    """Where to serve. ValueError: options that do not go together, or unusable files."""
     from actionstream.app.certificate import (
         CertificateFiles,
+        check,
         host_names,
         own_certificate,
         state_folder,
@@ -117,11 +125,11 @@ def _address(args: argparse.Namespace) -> Address:
     names = tuple(host_names(listen))
     certificate = None
     if args.https:
-        certificate = (
-            CertificateFiles(args.cert, args.key)
-            if given
-            else own_certificate(state_folder(), names)
-        )
+        if given:
+            certificate = CertificateFiles(args.cert, args.key)
+        else:
+            certificate = own_certificate(state_folder(), names)
+        check(certificate)
     return Address(listen=listen, port=args.port, names=names, certificate=certificate)
 
 

@@ -13,6 +13,7 @@ from actionstream.card import Card, FigureCard
 from actionstream.draw import spoken
 
 FIGURES_IN_A_ROW = 3
+MENU = "model_menu"
 
 
 def draw() -> None:
@@ -37,11 +38,12 @@ def _choice() -> None:
     names = state.server().models.names()
     if len(names) < 2:
         return
-    current = state.model_name()
-    chosen = st.selectbox("Model", names, index=names.index(current))
-    if chosen != current:
-        st.session_state["model"] = chosen
-        st.rerun()
+    st.session_state[MENU] = state.model_name()  # not what was picked, if that cannot be used
+    st.selectbox("Model", names, key=MENU, format_func=readable, on_change=_choose)
+
+
+def _choose() -> None:
+    state.choose_model(st.session_state[MENU])
 
 
 def _accuracy(card: Card) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import partial
 from typing import Any
 
@@ -12,10 +13,11 @@ from streamlit_webrtc.webrtc import SignallingTimeoutError
 
 from actionstream.app import markup, state
 from actionstream.app.camera_link import CameraLink
-from actionstream.app.diagnosis import CONNECTION_SECONDS, Trouble, diagnose
+from actionstream.app.diagnosis import CONNECTION_SECONDS, TROUBLES, Trouble, diagnose
 from actionstream.app.ice import ice_servers
 from actionstream.app.probe import camera_facts
 from actionstream.app.processor import LinkProcessor
+from actionstream.app.settings import IceServer, SettingError
 from actionstream.app.visitor import Visitor
 from actionstream.app.widgets import heading, link_to
 
@@ -37,6 +39,8 @@ WORDS: Translations = {
     "device_access_denied": "The camera was not allowed",
 }
 
+_log = logging.getLogger(__name__)
+
 
 def draw() -> None:
     """Draw the page."""
@@ -44,8 +48,7 @@ def draw() -> None:
     visitor = state.visitor()
     left, right = st.columns([3, 2], gap="large")
     with left.container(key="camera-view"):
-        playing = _camera(visitor)
-        _trouble(visitor, playing)
+        playing = _viewer(visitor)
     with right:
         _live(visitor, playing)
     with st.container(border=True):
@@ -53,10 +56,23 @@ def draw() -> None:
         _last_minute(visitor, playing)
 
 
-def _camera(visitor: Visitor) -> bool:
+def _viewer(visitor: Visitor) -> bool:
+    """The camera and what keeps it from being seen; whether it is running."""
+    try:
+        servers = ice_servers()
+    except SettingError as error:
+        _log.error("no camera can be connected: %s", error)
+        _say(TROUBLES["misconfigured"])
+        return False
+    playing = _camera(visitor, servers)
+    _trouble(visitor, playing)
+    return playing
+
+
+def _camera(visitor: Visitor, servers: list[IceServer]) -> bool:
     """The camera's frame with its buttons; whether it is running."""
     try:
-        context = _connection(visitor)
+        context = _connection(visitor, servers)
     except SignallingTimeoutError:
         st.warning("The server is too busy to connect just now. Press Stop, then Start again.")
         return False
@@ -65,7 +81,7 @@ def _camera(visitor: Visitor) -> bool:
     return bool(context.state.playing)
 
 
-def _connection(visitor: Visitor) -> WebRtcStreamerContext[Any, Any]:
+def _connection(visitor: Visitor, servers: list[IceServer]) -> WebRtcStreamerContext[Any, Any]:
     models, name = state.server().models, state.model_name()
     looks_needed = state.model().card.ready_after
     open_session = partial(models.open_session, name)
@@ -73,7 +89,7 @@ def _connection(visitor: Visitor) -> WebRtcStreamerContext[Any, Any]:
         key=f"camera-{name}",
         mode=WebRtcMode.SENDRECV,
         # Both sides, and never None: then streamlit-webrtc would ask a server for addresses.
-        rtc_configuration={"iceServers": ice_servers()},
+        rtc_configuration={"iceServers": servers},
         media_stream_constraints=CONSTRAINTS,
         video_processor_factory=lambda: LinkProcessor(
             visitor.connect(CameraLink(open_session, looks_needed))
