@@ -82,14 +82,27 @@ def test_the_action_is_green_and_no_known_action_is_not(tmp_path: Path) -> None:
 
 def test_times_size_and_codec_are_kept(tmp_path: Path) -> None:
     times = [0.0, 0.1, 0.15, 0.6, 0.62, 1.3, 1.9, 2.0, 2.8]
-    clip = make_clip(tmp_path / "clip.mp4", times=times, size=(162, 94))
+    clip = make_clip(tmp_path / "clip.mp4", times=times, size=(162, 122))
     annotate(clip, tiny_model().recognize(clip), tmp_path / "out.mp4")
     facts = probe(tmp_path / "out.mp4")
     assert (facts.codec, facts.pixel_format) == ("h264", "yuv420p")
-    assert (facts.width, facts.height) == (162, 94)
+    assert (facts.width, facts.height) == (162, 122)
     assert [seconds for seconds, _ in frames_of(tmp_path / "out.mp4")] == pytest.approx(
         times, abs=1e-3
     )
+
+
+@pytest.mark.parametrize(("size", "written"), [((64, 48), (320, 240)), ((8, 6), (320, 240))])
+def test_a_video_too_small_for_words_is_enlarged(
+    size: tuple[int, int], written: tuple[int, int], tmp_path: Path
+) -> None:
+    pictures = [plain(BLUE, *size)] * 40
+    clip = make_clip(tmp_path / "clip.mp4", size=size, rate=10, pictures=pictures, frames=40)
+    annotate(clip, tiny_model().recognize(clip), tmp_path / "out.mp4")
+    facts, (_, last) = probe(tmp_path / "out.mp4"), frames_of(tmp_path / "out.mp4")[-1]
+    assert (facts.width, facts.height) == written
+    assert is_green(last)
+    assert np.abs(last[-100:].mean((0, 1)) - np.array(BLUE)).max() < 12
 
 
 def test_the_track_is_as_long_as_the_clip(tmp_path: Path) -> None:

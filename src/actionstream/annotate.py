@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from actionstream.draw import draw_reading
+from actionstream.draw import draw_reading, enlarge, enlargement
 from actionstream.frames import Answer, Pixels, Reading
 from actionstream.video import DEFAULT_LIMITS, Limits, VideoReader, VideoWriter
 
@@ -27,8 +27,9 @@ def annotate(
 ) -> None:
     """Write `target`, an MP4 that every browser plays: the video with what is shown at each moment.
 
-    A frame carries the newest reading at or before its time; nothing of the future shows. The file
-    appears under its name when all of it is written.
+    A frame carries the newest reading at or before its time; nothing of the future shows. Frames
+    under 120x90, too small for the words, are enlarged by a whole number: to 240 pixels on the
+    short side or a little more. The file appears under its name when all of it is written.
 
     Args:
         path: the video that `answer` is about.
@@ -48,17 +49,18 @@ def annotate(
     needed = _looks_needed(answer.readings)
     with VideoReader(path, threads=threads, limits=limits) as reader:
         probe = reader.probe
+        factor = enlargement(probe.width, probe.height)
         with VideoWriter(
             target,
-            width=probe.width,
-            height=probe.height,
+            width=factor * probe.width,
+            height=factor * probe.height,
             frame_rate=probe.frame_rate,
             audio_from=path,
             threads=threads,
         ) as writer:
             frames = ((frame.time_seconds, frame) for frame in reader)
             for seconds, frame, reading in newest(frames, answer.readings):
-                picture = draw(frame.to_rgb(), reading, looks_needed=needed)
+                picture = draw(enlarge(frame.to_rgb()), reading, looks_needed=needed)
                 writer.write(picture, seconds, frame.duration_seconds)
                 if progress is not None:
                     progress(seconds, probe.duration_seconds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from actionstream.draw import draw_reading, reading, spoken
+from actionstream.draw.layout import lay_out
 from actionstream.draw.text import BOLD, Text, fit
 from actionstream.errors import FrameError
 from actionstream.frames import Candidate, Pixels
@@ -50,7 +52,7 @@ def test_the_action_is_green_in_the_upper_left_and_the_rest_untouched(
     green = greens(picture)
     assert green.sum() >= 40
     rows, columns = np.nonzero(green)
-    assert rows.max() < height / 3
+    assert rows.max() < height * 0.4
     assert columns.min() < width / 8
     changed = (picture != pixels).any(axis=2)
     rows, columns = np.nonzero(changed)
@@ -160,7 +162,10 @@ def test_the_plate_does_not_move_while_labels_change() -> None:
     assert len(extents) == 1
 
 
-@pytest.mark.parametrize(("width", "height"), [(160, 120), (144, 176), (320, 240), (720, 1280)])
+@pytest.mark.parametrize(
+    ("width", "height"),
+    [(128, 96), (160, 120), (144, 176), (320, 240), (720, 1280)],
+)
 def test_long_labels_are_read_in_full(width: int, height: int) -> None:
     assert_whole(LONGEST, width, height)
 
@@ -176,13 +181,13 @@ def test_all_labels_of_ucf101_are_read_in_full(data_dir: Path) -> None:
 
 def assert_whole(labels: list[str], width: int, height: int) -> None:
     """Each label, as a headline beside "100%" and as a runner-up, without an ellipsis."""
-    layout = reading._lay_out(height, width)
+    layout = lay_out(height, width)
     assert layout.runners_up == 2
     assert layout.right < width - layout.margin
     for label in labels:
         text = Text(spoken(label), layout.big, BOLD)
         with_number = layout.has_room_for_number(text)
-        assert with_number or width < 160
+        assert with_number
         headline = layout.headline(text, with_number=with_number)
         runner = layout.runner_up(spoken(label))
         assert (headline.words, runner.words) == (spoken(label), spoken(label))
@@ -190,10 +195,50 @@ def assert_whole(labels: list[str], width: int, height: int) -> None:
         assert runner.size >= 8
 
 
+@pytest.mark.parametrize("kind", ["noise", "black", "white"])
+@pytest.mark.parametrize(("width", "height"), [(120, 90), (96, 72), (150, 100), (333, 77)])
+def test_small_frames_carry_each_confidence_and_the_runners_up(
+    width: int, height: int, kind: str
+) -> None:
+    """What changes when a number changes is that number and, above, its bar."""
+
+    def drawn(*shares: float) -> Pixels:
+        names = ("TrampolineJumping", "HandstandPushups", "Lunges")
+        top = [Candidate(name, share) for name, share in zip(names, shares, strict=True)]
+        return draw_reading(ground(width, height, kind), top[0].label, top[0].confidence, top)
+
+    base, layout = drawn(0.61, 0.2, 0.1), lay_out(height, width)
+    changed = [
+        np.argwhere((base != other).any(axis=2))
+        for other in (drawn(0.67, 0.2, 0.1), drawn(0.61, 0.27, 0.1), drawn(0.61, 0.2, 0.17))
+    ]
+    assert all(len(where) >= 8 for where in changed)
+    start = layout.right - layout.number_room
+    assert all(start <= where[:, 1].max() <= layout.right for where in changed)
+    for upper, lower in pairwise(changed):
+        assert upper[:, 0].max() < lower[:, 0].min()
+    unnamed = draw_reading(ground(width, height, kind), "", 0.61, [])
+    first_line = slice(0, layout.margin + layout.pad + layout.big)
+    assert (base != unnamed).any(axis=2)[first_line].sum() >= 150, "the action is there, too"
+    texts = [Text(spoken(label), layout.big, BOLD) for label in LONGEST]
+    assert [layout.headline(text, with_number=True).words for text in texts] == [
+        text.words for text in texts
+    ]
+
+
+@pytest.mark.parametrize(("width", "height"), [(64, 48), (48, 64), (80, 60)])
+def test_smaller_frames_carry_the_action_and_its_confidence(width: int, height: int) -> None:
+    layout = lay_out(height, width)
+    assert layout.stacked
+    assert layout.plate_height(layout.runners_up) <= 0.7 * height
+    drawn = [draw_reading(ground(width, height), "Run", share, []) for share in (0.61, 0.67)]
+    assert (drawn[0] != drawn[1]).any()
+
+
 def test_a_long_label_leaves_the_percentage_free() -> None:
     pixels = ground(320, 240, "black")
     drawn = [draw_reading(pixels, label, 0.5, []) for label in ("I", "m" * 90)]
-    layout = reading._lay_out(240, 320)
+    layout = lay_out(240, 320)
     start = layout.right - Text("100%", layout.big, BOLD).width
     assert greens(drawn[0])[:, start:].any()
     assert np.array_equal(drawn[0][:, start:], drawn[1][:, start:])

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from actionstream.annotate import draw
 from actionstream.card import Card
-from actionstream.draw import spoken
+from actionstream.draw import enlarge, spoken
 from actionstream.draw.labels import UNKNOWN, colour_of
 from actionstream.frames import Pixels, Reading, Segment
 from actionstream.live.page import LivePage
@@ -111,7 +111,7 @@ class CameraView:
         return True
 
     def _annotated(self, pixels: Pixels) -> Pixels:
-        reading = self._session.latest
+        reading, pixels = self._session.latest, enlarge(pixels)
         if reading is None or self._session.too_slow:
             return pixels
         return draw(pixels, reading, looks_needed=self._looks_needed)

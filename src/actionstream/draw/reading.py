@@ -9,18 +9,19 @@
     │ Typing      ▏         1% │
     └──────────────────────────┘
 
+On a narrow frame the percentage stands behind the bar, and the action has the line above alone.
 The plate's size depends on the frame's size only, so that nothing jumps while labels change.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
 from actionstream.draw.labels import UNKNOWN, Colour, spoken, visible
+from actionstream.draw.layout import SMALLEST_TEXT, Layout, lay_out
 from actionstream.draw.text import BOLD, CAP_HEIGHT, REGULAR, Text, fit, write, write_right
 from actionstream.frames import Candidate, Pixels, Status, check_pixels
 
@@ -30,77 +31,6 @@ NEUTRAL: Colour = (214, 217, 221)
 _TRACK: Colour = (92, 96, 102)  # the empty part of a bar
 _PLATE = 14  # the plate's grey
 _OPACITY = 0.76  # of the plate: green on it has a contrast of 5:1 on a white frame
-_RUNNERS_UP = 2
-_SMALLEST_TEXT = 8  # pixels; below this letters of this font run together
-_TINY = (120, 90)  # narrower or lower than this: the headline only
-
-
-@dataclass(frozen=True, slots=True)
-class _Layout:
-    """Sizes in pixels for a frame of one size."""
-
-    big: int
-    small: int
-    margin: int
-    pad: int
-    plate_width: int
-    runners_up: int
-    bars: bool  # bars beside the runners-up, too; not on narrow frames
-
-    @property
-    def left(self) -> int:
-        return self.margin + self.pad
-
-    @property
-    def right(self) -> int:
-        return self.margin + self.plate_width - self.pad
-
-    @property
-    def bar_thickness(self) -> int:
-        return max(2, self.big // 7)
-
-    def headline(self, text: Text, *, with_number: bool) -> Text:
-        """`text`, fitted to the first line."""
-        room = self.right - self.left
-        if with_number:  # room for the widest, so that the label does not change with the number
-            room -= Text("100%", self.big, BOLD).width + self.pad
-        return fit(text, room, smallest=max(_SMALLEST_TEXT, round(0.62 * self.big)))
-
-    def has_room_for_number(self, text: Text) -> bool:
-        """Whether the percentage stands beside `text`: always, but on narrow frames."""
-        return self.bars or self.headline(text, with_number=True).words == text.words
-
-    def runner_up(self, words: str) -> Text:
-        """`words`, fitted to what the number and the bar leave free."""
-        room = self.right - self.left - Text("100%", self.small).width - self.pad
-        if self.bars:
-            room -= 3 * self.small + self.pad
-        smallest = max(_SMALLEST_TEXT, round(0.8 * self.small))
-        return fit(Text(words, self.small), room, smallest=smallest)
-
-    @property
-    def headline_height(self) -> int:
-        return self.pad + self.big + self.bar_thickness + self.pad // 2
-
-    @property
-    def row_height(self) -> int:
-        return round(1.35 * self.small)
-
-
-def _lay_out(height: int, width: int) -> _Layout:
-    base = min(height, 0.8 * width)  # in portrait the width is what is scarce
-    big = max(_SMALLEST_TEXT + 1, round(6 + 0.045 * base))
-    tiny = width < _TINY[0] or height < _TINY[1]
-    margin = 1 if tiny else max(2, round(0.02 * base))
-    return _Layout(
-        big=big,
-        small=max(_SMALLEST_TEXT + 1, round(0.68 * big)),
-        margin=margin,
-        pad=2 if tiny else max(4, round(0.4 * big)),
-        plate_width=min(width - 2 * margin, round(13.5 * big)),
-        runners_up=0 if tiny else _RUNNERS_UP,
-        bars=base >= 160,
-    )
 
 
 def draw_reading(
@@ -126,8 +56,9 @@ def draw_reading(
         footer: a line of small text at the lower edge.
 
     Returns:
-        RGB uint8 [H, W, 3], C-contiguous. Text grows with the frame. Frames under 120x90 carry
-        the headline only; a frame too small for a few letters (24x14) comes back as it was.
+        RGB uint8 [H, W, 3], C-contiguous. Text grows with the frame. On frames under 96x72 long
+        labels are cut and runners-up left out as room gets scarce; a frame too small for a few
+        letters (24x14) comes back as it was. `enlarge` makes room.
 
     Raises:
         FrameError: `pixels` is not a uint8 array of shape [H, W, 3].
@@ -136,12 +67,12 @@ def draw_reading(
     height, width = picture.shape[:2]
     if width < 24 or height < 14:
         return picture
-    layout = _lay_out(height, width)
+    layout = lay_out(height, width)
     runners = [c for c in top if c.label != shown][: layout.runners_up]
     rows = len(runners) if status == "ready" else 0
     bottom = layout.margin + layout.headline_height
-    end = bottom + rows * layout.row_height + round(0.7 * layout.pad)
-    _plate(picture, layout.margin, layout.margin, layout.plate_width, end - layout.margin)
+    end = layout.margin + layout.plate_height(rows)
+    _plate(picture, layout, layout.margin, layout.plate_width, end - layout.margin)
     if status == "warming_up":
         _warming_up(picture, layout, looks_seen, looks_needed)
     elif shown is None:
@@ -156,14 +87,14 @@ def draw_reading(
     return picture
 
 
-def _warming_up(picture: Pixels, layout: _Layout, seen: int, needed: int) -> None:
+def _warming_up(picture: Pixels, layout: Layout, seen: int, needed: int) -> None:
     words = f"warming up {min(seen, needed)}/{needed}" if needed > 0 else "warming up"
     _neutral_headline(picture, layout, words, words.removeprefix("warming up "))
     if needed > 0:
         _bar(picture, layout, seen / needed, NEUTRAL)
 
 
-def _neutral_headline(picture: Pixels, layout: _Layout, words: str, short: str) -> None:
+def _neutral_headline(picture: Pixels, layout: Layout, words: str, short: str) -> None:
     """A headline that is no action; `short` says it where the frame is too narrow."""
     text = Text(words, layout.big, REGULAR)
     if text.width > layout.right - layout.left:
@@ -172,26 +103,29 @@ def _neutral_headline(picture: Pixels, layout: _Layout, words: str, short: str) 
 
 
 def _headline(
-    picture: Pixels, layout: _Layout, text: Text, confidence: float | None, colour: Colour
+    picture: Pixels, layout: Layout, text: Text, confidence: float | None, colour: Colour
 ) -> None:
-    """The first line; its percentage gives way where the frame is too narrow for both."""
+    """The first line; its percentage gives way where the frame is too small for both."""
     baseline = layout.margin + layout.pad + round(0.86 * layout.big)
     with_number = confidence is not None and layout.has_room_for_number(text)
     if confidence is not None:
-        _bar(picture, layout, confidence, colour)
+        _bar(picture, layout, confidence, colour, numbered=with_number)
     if confidence is not None and with_number:
-        number = Text(_percent(confidence), layout.big, BOLD)
-        write_right(picture, number, layout.right, baseline, colour)
+        number = Text(_percent(confidence), layout.number_size, BOLD)
+        base = layout.number_baseline if layout.stacked else baseline
+        write_right(picture, number, layout.right, base, colour)
     fitted = layout.headline(text, with_number=with_number)
     write(picture, fitted, layout.left, baseline, colour)
 
 
-def _bar(picture: Pixels, layout: _Layout, share: float, colour: Colour) -> None:
-    top = layout.margin + layout.headline_height - layout.bar_thickness
-    _fill_bar(picture, layout.left, layout.right, top, layout.bar_thickness, share, colour)
+def _bar(
+    picture: Pixels, layout: Layout, share: float, colour: Colour, *, numbered: bool = False
+) -> None:
+    right = layout.right - (layout.number_room if numbered and layout.stacked else 0)
+    _fill_bar(picture, layout.left, right, layout.bar_top, layout.bar_thickness, share, colour)
 
 
-def _runner_up(picture: Pixels, layout: _Layout, candidate: Candidate, top: int) -> None:
+def _runner_up(picture: Pixels, layout: Layout, candidate: Candidate, top: int) -> None:
     size = layout.small
     baseline = top + layout.row_height - round(0.2 * size)
     number = Text(_percent(candidate.confidence), size)
@@ -205,7 +139,7 @@ def _runner_up(picture: Pixels, layout: _Layout, candidate: Candidate, top: int)
     write(picture, layout.runner_up(spoken(candidate.label)), layout.left, baseline, LIGHT)
 
 
-def _footer(picture: Pixels, layout: _Layout, footer: str, highest: int) -> None:
+def _footer(picture: Pixels, layout: Layout, footer: str, highest: int) -> None:
     """The line at the lower edge, left out where it would touch the plate above."""
     height, width = picture.shape[:2]
     plate_height = round(1.3 * layout.small) + layout.pad // 2
@@ -213,17 +147,17 @@ def _footer(picture: Pixels, layout: _Layout, footer: str, highest: int) -> None
     if top <= highest:
         return
     room = width - 2 * (layout.margin + layout.pad)
-    text = fit(Text(visible(footer), layout.small), room, smallest=_SMALLEST_TEXT)
-    _plate(picture, layout.margin, top, text.width + 2 * layout.pad, plate_height)
+    text = fit(Text(visible(footer), layout.small), room, smallest=SMALLEST_TEXT)
+    _plate(picture, layout, top, text.width + 2 * layout.pad, plate_height)
     baseline = top + (plate_height + round(CAP_HEIGHT * layout.small)) // 2
     write(picture, text, layout.left, baseline, LIGHT)
 
 
-def _plate(picture: Pixels, left: int, top: int, width: int, height: int) -> None:
+def _plate(picture: Pixels, layout: Layout, top: int, width: int, height: int) -> None:
     """Darken a rectangle with rounded corners, in place, so that text on it can be read."""
-    area = picture[top : top + height, left : left + width]
+    area = picture[top : top + height, layout.margin : layout.margin + width]
     dark = cv2.convertScaleAbs(area, alpha=1 - _OPACITY, beta=_OPACITY * _PLATE)
-    radius = min(12, height // 6)
+    radius = min(12, height // 6, 2 * layout.pad)  # a larger one would bare the first letter
     for row in range(radius):  # how far a circle's edge lies inside at this row
         inset = radius - round((radius**2 - (radius - row - 0.5) ** 2) ** 0.5)
         for line in (row, area.shape[0] - 1 - row):

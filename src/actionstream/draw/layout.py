@@ -1,0 +1,124 @@
+"""Where the parts of a reading stand on a frame of one size, and how large they are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from actionstream.draw.text import BOLD, CAP_HEIGHT, Text, fit
+
+SMALLEST_TEXT = 8  # pixels; below this letters of this font run together
+RUNNERS_UP = 2
+_TINY = (120, 90)  # narrower or lower than this: margins of a pixel or two
+_NARROW = 160  # narrower than this, a long action and its percentage do not fit on one line
+_MOST_COVERED = 0.7  # share of the frame's height that the plate may take
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Sizes in pixels for a frame of one size.
+
+    `stacked`: the percentage stands behind the bar, not beside the action. `bars`: the
+    runners-up have bars, too.
+    """
+
+    big: int
+    small: int
+    margin: int
+    pad: int
+    plate_width: int
+    stacked: bool
+    runners_up: int
+    bars: bool
+
+    @property
+    def left(self) -> int:
+        return self.margin + self.pad
+
+    @property
+    def right(self) -> int:
+        return self.margin + self.plate_width - self.pad
+
+    @property
+    def bar_thickness(self) -> int:
+        return max(2, self.big // 7)
+
+    @property
+    def bar_top(self) -> int:
+        if self.stacked:
+            return self.number_baseline - round(CAP_HEIGHT * self.number_size / 2) - 1
+        return self.margin + self.headline_height - self.bar_thickness
+
+    @property
+    def number_size(self) -> int:
+        return self.small if self.stacked else self.big
+
+    @property
+    def number_room(self) -> int:
+        """For the widest, so that the label does not change with the number."""
+        return Text("100%", self.number_size, BOLD).width + self.pad
+
+    @property
+    def number_baseline(self) -> int:
+        """Of a percentage behind the bar."""
+        return self.margin + self.headline_height - round(0.2 * self.small)
+
+    def headline(self, text: Text, *, with_number: bool) -> Text:
+        """`text`, fitted to the first line."""
+        room = self.right - self.left
+        if with_number and not self.stacked:
+            room -= self.number_room
+        return fit(text, room, smallest=max(SMALLEST_TEXT, round(0.62 * self.big)))
+
+    def has_room_for_number(self, text: Text) -> bool:
+        """Whether the percentage is shown: always, but on frames too low to stack it."""
+        if self.bars or self.stacked:
+            return True
+        return self.headline(text, with_number=True).words == text.words
+
+    def runner_up(self, words: str) -> Text:
+        """`words`, fitted to what the number and the bar leave free."""
+        room = self.right - self.left - Text("100%", self.small).width - self.pad
+        if self.bars:
+            room -= 3 * self.small + self.pad
+        smallest = max(SMALLEST_TEXT, round(0.8 * self.small))
+        return fit(Text(words, self.small), room, smallest=smallest)
+
+    @property
+    def headline_height(self) -> int:
+        """From the plate's upper edge to the runners-up."""
+        if self.stacked:
+            return self.pad + self.big + self.row_height
+        return self.pad + self.big + self.bar_thickness + self.pad // 2
+
+    @property
+    def row_height(self) -> int:
+        return round(1.35 * self.small)
+
+    def plate_height(self, rows: int) -> int:
+        """With so many runners-up."""
+        return self.headline_height + rows * self.row_height + round(0.7 * self.pad)
+
+
+def lay_out(height: int, width: int) -> Layout:
+    """The layout for a frame of this size: as much of it as has room."""
+    stackings = (True, False) if width < _NARROW else (False,)
+    tries = [_try(height, width, stacked, rows) for stacked in stackings for rows in (2, 1, 0)]
+    fitting = (t for t in tries if t.plate_height(t.runners_up) <= _MOST_COVERED * height)
+    return next(fitting, tries[-1])
+
+
+def _try(height: int, width: int, stacked: bool, runners_up: int) -> Layout:
+    base = min(height, 0.8 * width)  # in portrait the width is what is scarce
+    big = max(SMALLEST_TEXT + 1, round(6 + 0.045 * base))
+    tiny = width < _TINY[0] or height < _TINY[1]
+    margin = 1 if tiny else max(2, round(0.02 * base))
+    return Layout(
+        big=big,
+        small=max(SMALLEST_TEXT + 1, round(0.68 * big)),
+        margin=margin,
+        pad=2 if tiny else max(4, round(0.4 * big)),
+        plate_width=min(width - 2 * margin, round(13.5 * big)),
+        stacked=stacked,
+        runners_up=runners_up,
+        bars=base >= 160,
+    )
