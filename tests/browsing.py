@@ -66,11 +66,11 @@ def serving(folder: Path, *options: str) -> Iterator[App]:
 
 
 @contextmanager
-def serving_script(folder: Path) -> Iterator[App]:
+def serving_script(folder: Path, *options: str) -> Iterator[App]:
     """`streamlit run app.py` in the repository, as the readme says, on a free port."""
     port = free_port()
-    where = ["--server.address", "127.0.0.1", "--server.port", str(port)]
-    with _running(["streamlit", "run", "app.py", *where], port, folder, cwd=REPOSITORY) as app:
+    words = ["streamlit", "run", "app.py", "--server.port", str(port), *options]
+    with _running(words, port, folder, cwd=REPOSITORY) as app:
         yield app
 
 

@@ -8,11 +8,15 @@ import ssl
 import stat
 import subprocess
 import sys
+import threading
+import time
 import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
-from browsing import end, free_port, serving
+from browsing import App, end, free_port, serving, serving_script
 
 from actionstream.bundle import shipped
 from actionstream.cli import main
@@ -104,6 +108,59 @@ def listens_on(pid: int, port: int) -> set[str]:
     return {c.laddr.ip for c in connections if c.status == "LISTEN" and c.laddr.port == port}
 
 
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bytes]]:
+    """What is asked of outside servers: all goes to a proxy here that answers nothing."""
+    wishes: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+
+        def refuse() -> None:
+            while True:
+                try:
+                    visitor, _ = proxy.accept()
+                except OSError:  # closed
+                    return
+                with visitor:
+                    wishes.append(visitor.recv(4096))
+
+        thread = threading.Thread(target=refuse)
+        thread.start()
+        for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.getsockname()[1]}")
+        for name in ("no_proxy", "NO_PROXY"):
+            monkeypatch.setenv(name, "127.0.0.1")
+        yield wishes
+        proxy.shutdown(socket.SHUT_RDWR)
+    thread.join(10)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the listening socket is closed as Linux does")
+@pytest.mark.parametrize(
+    ("way", "options", "listens"),
+    [
+        (serving_script, [], "127.0.0.1"),
+        (
+            serving_script,
+            ["--server.address", "0.0.0.0", "--browser.serverAddress", "127.0.0.1"],
+            "0.0.0.0",
+        ),
+        (serving, [], "127.0.0.1"),
+        (serving, ["--host", "0.0.0.0"], "0.0.0.0"),
+    ],
+)
+def test_no_way_to_start_asks_an_outside_server(
+    way: Callable[..., AbstractContextManager[App]],
+    options: list[str],
+    listens: str,
+    asked: list[bytes],
+    tmp_path: Path,
+) -> None:
+    with way(tmp_path, *options) as app:
+        assert listens_on(app.process.pid, int(app.url.rpartition(":")[2])) == {listens}
+        time.sleep(1.0)  # it asks when it has begun to listen
+        assert asked == []
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX permissions and state folder")
 def test_https_uses_a_certificate_made_here(tmp_path: Path) -> None:
     port = free_port()
@@ -136,8 +193,6 @@ def test_https_uses_a_certificate_made_here(tmp_path: Path) -> None:
 
 
 def wait_for(url: str, certificate: Path, seconds: float = 60.0) -> str:
-    import time
-
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         try:
