@@ -214,9 +214,11 @@ def test_law_segments_tile_the_video(labels: list[int | None], tail: float) -> N
     for earlier, later in pairwise(found):
         assert earlier.end_seconds == later.start_seconds
         assert earlier.label != later.label
-    # Every reading lies in a segment of its label.
+    # Every reading before the end lies in a segment of its label.
     for time, label in zip(times, labels, strict=True):
-        (here,) = [s for s in found if s.start_seconds <= time < s.end_seconds] or [found[-1]]
+        if time == duration:
+            continue
+        (here,) = [s for s in found if s.start_seconds <= time < s.end_seconds]
         assert here.label == (None if label is None else LABELS[label])
 
 
@@ -228,3 +230,39 @@ def test_a_newer_timeline_replaces_what_it_overlaps() -> None:
         Segment(1.0, 1.5, "PushUps", 0.5),
         Segment(1.5, 2.0, "PullUps", 0.5),
     )
+
+
+def test_a_timeline_that_begins_before_the_zero_replaces_everything() -> None:
+    """Red at the zero, then time runs back to 4.4 s before it and green follows."""
+    runs = runs_of((0.0, 0, 0.5), (0.4, 1, 0.5), (-4.4, 2, 0.7), (-4.2, 2, 0.9))
+    assert segments(runs, LABELS, 2.0) == (Segment(0.0, 2.0, "Punch", pytest.approx(0.9)),)
+
+
+def test_what_starts_at_the_very_end_lasts_for_no_time() -> None:
+    assert segments(runs_of((0.0, 0, 0.5), (5.0, 1, 0.5)), LABELS, 5.0) == (
+        Segment(0.0, 5.0, "PullUps", 0.5),
+    )
+    assert segments(runs_of((0.0, 0, 0.5)), LABELS, 0.0) == (Segment(0.0, 0.0, "PullUps", 0.5),)
+
+
+TIMES = st.one_of(st.sampled_from([-1.0, 0.0, 0.2, 0.4, 3.0]), st.floats(-50, 50))
+
+
+@given(
+    readings=st.lists(st.tuples(TIMES, st.sampled_from([0, 1, 2, None])), min_size=1, max_size=30),
+    tail=st.floats(0, 3),
+)
+def test_law_segments_tile_whatever_the_times_do(
+    readings: list[tuple[float, int | None]], tail: float
+) -> None:
+    duration = max(0.0, *(time for time, _ in readings)) + tail
+    found = segments(runs_of(*((*reading, 0.5) for reading in readings)), LABELS, duration)
+    assert (found[0].start_seconds, found[-1].end_seconds) == (0.0, duration)
+    assert all(s.start_seconds < s.end_seconds for s in found) or duration == 0.0
+    for earlier, later in pairwise(found):
+        assert earlier.end_seconds == later.start_seconds
+        assert earlier.label != later.label
+    time, newest = readings[-1]
+    if max(time, 0.0) < duration:  # the newest timeline is the one that stands
+        here = [s for s in found if s.start_seconds <= max(time, 0.0) < s.end_seconds]
+        assert [s.label for s in here] == [None if newest is None else LABELS[newest]]

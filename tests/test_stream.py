@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -401,6 +402,47 @@ def test_the_duration_is_the_end_of_the_latest_frame(
     live = tiny_model().live()
     push_all(live, [(start + i / 25, plain(BLUE)) for start in starts for i in range(25)])
     assert live.finish().segments[-1].end_seconds == pytest.approx(duration)
+
+
+def test_time_that_runs_back_below_the_first_frame_begins_at_the_zero() -> None:
+    live = tiny_model().live()
+    push_all(live, [(10 + i * SPACING, plain(RED)) for i in range(10)])
+    push_all(live, [(5 + i * SPACING, plain(GREEN)) for i in range(10)])
+    (segment,) = live.finish().segments
+    assert (segment.label, segment.start_seconds) == ("green", 0.0)
+    assert segment.end_seconds == pytest.approx(2.0)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    stretches=st.lists(
+        st.tuples(
+            st.floats(-20, 20), st.integers(1, 12), st.sampled_from([RED, GREEN, BLUE, GREY])
+        ),
+        min_size=1,
+        max_size=6,
+    ),
+    step=st.sampled_from([0.04, SPACING, 0.5]),
+)
+def test_law_segments_tile_any_stream(
+    stretches: list[tuple[float, int, tuple[int, int, int]]], step: float
+) -> None:
+    """Stretches of one colour that begin anywhere: gaps, and time that runs back."""
+    shots = [
+        (start + i * step, plain(colour))
+        for start, count, colour in stretches
+        for i in range(count)
+    ]
+    live = tiny_model().live()
+    push_all(live, shots)
+    segments = live.finish().segments
+    assert segments[0].start_seconds == 0.0
+    assert segments[-1].end_seconds >= max(seconds for seconds, _ in shots) - shots[0][0]
+    for earlier, later in pairwise(segments):
+        assert earlier.end_seconds == later.start_seconds
+        assert earlier.label != later.label
+    if segments[-1].end_seconds > 0:  # else it is a single frame
+        assert all(s.start_seconds < s.end_seconds for s in segments)
 
 
 def test_a_stream_that_keeps_no_readings_gives_the_same_answer() -> None:

@@ -134,9 +134,11 @@ class Run:
 def extend(runs: list[Run], shown: Shown) -> None:
     """Add one reading to the runs, in place: the last one grows or a new one starts.
 
-    When time ran backwards the newer timeline replaces what it overlaps.
+    When time ran backwards the newer timeline replaces what it overlaps; one that begins before
+    the zero replaces everything, and counts from the zero.
     """
-    while runs and runs[-1].start_seconds >= shown.time_seconds and len(runs) > 1:
+    start = max(shown.time_seconds, 0.0)
+    while runs and runs[-1].start_seconds >= start:
         runs.pop()
     if runs and runs[-1].label == shown.label:
         last = runs[-1]
@@ -144,20 +146,25 @@ def extend(runs: list[Run], shown: Shown) -> None:
             last.start_seconds, last.label, last.confidence_sum + shown.confidence, last.count + 1
         )
     else:
-        start = shown.time_seconds if runs else 0.0
-        runs.append(Run(start, shown.label, shown.confidence, 1))
+        runs.append(Run(start if runs else 0.0, shown.label, shown.confidence, 1))
 
 
 def segments(
     runs: Iterable[Run], labels: tuple[str, ...], duration_seconds: float
 ) -> tuple[Segment, ...]:
-    """The runs as segments that tile [0, duration_seconds]: each ends where the next starts."""
-    listed = list(runs)
+    """The runs as segments that tile [0, duration_seconds]: each ends where the next starts.
+
+    A run that starts at the very end lasts for no time and is left out, unless it is the only one
+    (a single frame whose length nobody knows).
+    """
+    listed = [
+        run for index, run in enumerate(runs) if index == 0 or run.start_seconds < duration_seconds
+    ]
     ends = [*(run.start_seconds for run in listed[1:]), duration_seconds][: len(listed)]
     return tuple(
         Segment(
             run.start_seconds,
-            max(end, run.start_seconds),
+            end,
             None if run.label is None else labels[run.label],
             None if run.label is None else run.confidence_sum / run.count,
         )

@@ -245,8 +245,10 @@ class Stream:
         """The answer over everything pushed since the beginning or `reset()`.
 
         It is what `recognize` would give for a file of these frames: segments count from the
-        first frame. A stream too short to be ready gets one reading from its padded ring.
-        The stream can be pushed on afterwards.
+        first frame. Only the end of the last segment can differ: how long the newest frame is
+        shown stands in a file, and is taken here to be as long as the gap before it, which at an
+        uneven rate may be more or less. A stream too short to be ready gets one reading from its
+        padded ring. The stream can be pushed on afterwards.
 
         Raises:
             NoFramesError: no frame was pushed.
