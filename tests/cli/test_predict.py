@@ -63,6 +63,19 @@ def test_bad_files_among_good_ones(
     assert "Traceback" not in done.err
 
 
+@pytest.mark.parametrize("typed", ["./mixed", "mixed//", ".//mixed/./", "mixed/*"])
+def test_an_error_begins_with_its_source_as_it_stands_there(
+    predict: Predict, videos: Path, tmp_path: Path, typed: str
+) -> None:
+    (tmp_path / "mixed").mkdir()
+    (tmp_path / "mixed" / "bad.mp4").write_text("hello")
+    (entry,) = objects(predict(typed, "--json"))
+    assert entry["source"].endswith("/bad.mp4")
+    assert entry["error"]["message"].startswith(f"{entry['source']}: ")
+    row = predict(typed).lines[-1]
+    assert row.count("bad.mp4") == 1
+
+
 def test_the_command_line_says_what_the_library_says(
     predict: Predict, videos: Path, model: Recognizer
 ) -> None:

@@ -52,6 +52,19 @@ def test_every_source_can_be_opened_where_it_points(tree: Path) -> None:
         assert Path(source.path).is_file()
 
 
+@pytest.mark.parametrize(
+    "typed", ["tree", "./tree", "tree//b", "./tree/./b/", ".", "./", "tree/../tree", "*", "./t*"]
+)
+def test_what_is_opened_is_what_it_is_called(tree: Path, typed: str) -> None:
+    """An error begins with the words that were opened: they are those of `source`."""
+    for words in (typed, str(tree.parent / typed)):
+        found = expand([words])
+        assert len(found) >= 2
+        for source in found:
+            assert source.path == source.name
+            assert Path(source.name).is_file()
+
+
 def test_files_are_themselves_in_their_order_and_as_often_as_named(tree: Path) -> None:
     words = ["tree/notes.txt", "tree/Z.mp4", "./tree/Z.mp4", "tree/Z.mp4", "tree/.hid.mp4"]
     assert names(words) == words

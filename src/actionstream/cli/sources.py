@@ -25,7 +25,8 @@ class Source:
     """One video to answer for.
 
     name:    how the answer calls it: the argument as typed, or folder/relative path.
-    path:    the file; None where there is nothing to open.
+    path:    the file; None where there is nothing to open. Never the name put in other words, so
+             that an error's message begins with the name.
     inside:  its place below the folder or pattern that named it; its file name if named itself.
     error:   why there is nothing to open.
     """
@@ -98,7 +99,8 @@ def _walk(folder: str) -> Iterator[Source]:
     typed = folder.rstrip("/" + os.sep)
     for video in videos:
         inside = video.relative_to(folder)
-        yield Source(f"{typed}/{inside.as_posix()}", str(video), inside)
+        name = f"{typed}/{inside.as_posix()}"
+        yield Source(name, name, inside)
 
 
 def _match(pattern: str) -> Iterator[Source]:
