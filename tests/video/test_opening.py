@@ -51,17 +51,41 @@ def test_a_script_that_names_another_file_is_refused(
     clip = make_clip(tmp_path / "secret.mp4", frames=3)
     script = tmp_path / f"script{suffix if suffix != '.own' else '.' + kind}"
     script.write_text(SCRIPTS[kind](clip))
-    with pytest.raises((UnsupportedVideoError, UnreadableVideoError)) as caught:
+    with pytest.raises(UnsupportedVideoError) as caught:
         probe(script)
-    assert str(caught.value).startswith(f"{script}: ")
+    assert str(caught.value).startswith(f"{script}: a ")
+    assert str(caught.value).endswith(", which would have other files opened, and is refused")
     assert probe(clip).width == 64, "the clip could be read, had the script been followed"
 
 
-def test_a_concat_script_is_called_unsupported(tmp_path: Path) -> None:
-    script = tmp_path / "a.mp4"
-    script.write_text("ffconcat version 1.0\nfile 'b.mp4'\n")
-    with pytest.raises(UnsupportedVideoError, match=r"a\.mp4: not a video format that is read"):
-        VideoReader(script)
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"#EXTM3U\nb.mp4\n", "a playlist (M3U, HLS), "),
+        (b"\xef\xbb\xbf\r\n#EXTM3U\r\nb.mp4", "a playlist (M3U, HLS), "),
+        (b"ffconcat version 1.0\nfile 'b.mp4'\n", "a list of files to join (ffconcat), "),
+        (b"v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\n", "a description of a network stream (SDP), "),
+        (b"[Playlist]\nFile1=b.mp4\n", "a playlist (PLS), "),
+        (b"<MPD></MPD>", "a playlist (DASH), "),
+        (b"<?xml version='1.0'?>\n<!-- made by x -->\n<mpd:MPD>", "a playlist (DASH), "),
+    ],
+)
+def test_a_list_of_other_files_is_told_by_its_first_bytes(
+    tmp_path: Path, content: bytes, words: str
+) -> None:
+    for name in ("a.mp4", "a.avi", "a.m3u8", "a"):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(UnsupportedVideoError) as caught:
+            VideoReader(tmp_path / name)
+        assert caught.value.cause.startswith(words)
+
+
+@pytest.mark.parametrize("content", [b"v=0.5 is half", b"<html>MPD</html>", b"#EXTM3USIC"])
+def test_other_text_is_no_list(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.mp4").write_bytes(content)
+    with pytest.raises(VideoError) as caught:
+        probe(tmp_path / "a.mp4")
+    assert "which would have" not in str(caught.value)
 
 
 def test_a_picture_is_no_video(tmp_path: Path) -> None:

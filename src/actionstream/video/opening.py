@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 from pathlib import Path
 from typing import BinaryIO
@@ -56,6 +57,17 @@ VIDEO_DEMUXERS = (
 # Read too, so that a song is answered with "audio only" and not with "unknown format".
 AUDIO_DEMUXERS = ("mp3", "wav", "flac", "aac", "aiff", "ac3", "amr", "w64", "caf", "ape", "au")
 
+# How a list of other files or addresses begins. It is refused before FFmpeg sees it: FFmpeg would
+# say that it is damaged, or unknown, depending on the name that it has.
+_LISTS = (
+    (re.compile(rb"#EXTM3U\b"), "a playlist (M3U, HLS)"),
+    (re.compile(rb"ffconcat\b"), "a list of files to join (ffconcat)"),
+    (re.compile(rb"v=0\s"), "a description of a network stream (SDP)"),
+    (re.compile(rb"\[playlist\]", re.IGNORECASE), "a playlist (PLS)"),
+    (re.compile(rb"<(?:[^\0]*<)?(?:\w+:)?MPD\b"), "a playlist (DASH)"),
+)
+_LONGEST_BEGINNING = 4096  # bytes: XML may have comments in front
+
 # A picture beside the film: the cover of a song, thumbnails for a seek bar.
 _NOT_A_FILM = Disposition.attached_pic | Disposition.timed_thumbnails
 
@@ -103,6 +115,7 @@ def open_file(path: Path | str, *, limits: Limits) -> InputContainer:
     """
     file = check_plain_file(path, limits)
     try:
+        _refuse_list(path, file)
         return av.open(
             _address(file),
             mode="r",
@@ -113,8 +126,20 @@ def open_file(path: Path | str, *, limits: Limits) -> InputContainer:
             metadata_errors="replace",
             timeout=(limits.open_timeout_seconds, limits.read_timeout_seconds),
         )
+    except UnsupportedVideoError:
+        raise
     except (av.FFmpegError, OSError, ValueError) as error:
         raise explain(path, error) from error
+
+
+def _refuse_list(path: Path | str, file: Path) -> None:
+    with file.open("rb") as stream:
+        beginning = stream.read(_LONGEST_BEGINNING)
+    beginning = beginning.removeprefix(b"\xef\xbb\xbf").lstrip()
+    for start, words in _LISTS:
+        if start.match(beginning):
+            cause = f"{words}, which would have other files opened, and is refused"
+            raise UnsupportedVideoError(path, cause)
 
 
 def _address(file: Path) -> str | BinaryIO:
