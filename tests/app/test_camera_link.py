@@ -96,14 +96,53 @@ def test_a_camera_without_a_place_gets_one_when_it_is_free(
     monkeypatch.setattr("actionstream.app.camera_link.BUSY_RETRY_SECONDS", 0.05)
     first, second = link_on(worker), link_on(worker)
     first.recv(frame())
-    untouched = frame()
-    assert second.recv(untouched) is untouched
+    assert second.recv(frame()).width == 160
     assert second.state == "busy"
     first.end()
     time.sleep(0.06)
     second.recv(frame(1))
     assert (second.state, worker.statistics().sessions) == ("running", 1)
     second.end()
+
+
+def test_who_waits_for_a_place_gets_a_small_picture_now_and_then(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that those who are served keep the processor: only decoding cannot be spared."""
+    monkeypatch.setattr("actionstream.app.camera_link.STILL_SECONDS", 0.2)
+    monkeypatch.setattr("actionstream.app.camera_link.from_webrtc", None)
+    with worker.open():
+        link = link_on(worker)
+        back = [link.recv(frame(index)) for index in range(3)]
+        assert link.state == "busy"
+        assert back[0] is back[1] is back[2]
+        assert (back[0].width, back[0].height) == (160, 120)
+        time.sleep(0.25)
+        assert link.recv(frame(3)) is not back[0]
+        link.end()
+
+
+def test_a_vast_picture_is_shrunk_before_anything_else(worker: Worker) -> None:
+    link = link_on(worker)
+    vast = av.VideoFrame(3840, 2160, "yuv420p")
+    back = link.recv(vast)
+    assert (back.width, back.height) == (1280, 720)
+    assert link.size == (3840, 2160)
+    link.end()
+
+
+def test_the_minute_is_told_by_the_clock_of_now(worker: Worker) -> None:
+    link = link_on(worker)
+    began = link.now_seconds
+    deadline = time.monotonic() + 60
+    while not link.segments() and time.monotonic() < deadline:
+        link.recv(frame())
+        time.sleep(0.05)
+    (segment,) = link.segments()
+    assert began < segment.start_seconds <= segment.end_seconds < link.now_seconds
+    time.sleep(1.0)
+    assert link.now_seconds - link.segments()[-1].end_seconds >= 1.0
+    link.end()
 
 
 def test_a_page_that_is_gone_for_a_moment_gets_its_place_again(worker: Worker) -> None:

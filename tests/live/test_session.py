@@ -233,6 +233,27 @@ def test_segments_tile_the_answers_of_the_history(session: Session, model: Recog
         assert over.label == reading.shown
 
 
+def test_segments_end_where_the_answers_ended(session: Session, model: Recognizer) -> None:
+    """A camera that was lost for half a minute: nothing is said of that time."""
+    assert model.card.reset_after_seconds < 30
+    for start in (100.0, 138.0):
+        for pixels, moment in camera(3, 8.0, rate=10.0, start=start):
+            if session.offer(pixels, moment):
+                assert session.wait(PATIENCE_SECONDS) is not None
+    ready = [reading.time_seconds for reading in session.history() if reading.status == "ready"]
+    before, after = ([t for t in ready if t < 130], [t for t in ready if t > 130])
+    segments = session.segments()
+    first = [segment for segment in segments if segment.start_seconds < 130]
+    second = segments[len(first) :]
+    assert first[-1].end_seconds == pytest.approx(before[-1])
+    assert second[0].start_seconds == pytest.approx(after[0])
+    assert after[0] > 138, "it warms up first"
+    assert second[-1].end_seconds == pytest.approx(after[-1])
+    session.offer(pixels, 165.0)
+    assert session.wait(PATIENCE_SECONDS) is not None
+    assert session.segments()[-1].end_seconds == pytest.approx(after[-1])
+
+
 def test_a_bad_frame_concerns_its_own_session_only(model: Recognizer, spacing: float) -> None:
     def broken() -> Pixels:
         raise OSError("the converter gave up")

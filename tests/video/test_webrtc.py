@@ -8,7 +8,7 @@ import pytest
 from clips import colours, index_of, picture
 
 from actionstream.errors import FrameError
-from actionstream.video import from_webrtc, to_webrtc
+from actionstream.video import fitted, from_webrtc, to_webrtc
 
 
 def _received(index: int, size: tuple[int, int] = (64, 48)) -> av.VideoFrame:
@@ -55,3 +55,30 @@ def test_without_a_clock_there_is_none() -> None:
 def test_no_picture(bad: object) -> None:
     with pytest.raises(FrameError):
         to_webrtc(bad, _received(0))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("size", "most", "small"),
+    [
+        ((640, 480), 320 * 240, (320, 240)),
+        ((480, 640), 320 * 240, (240, 320)),
+        ((1920, 1080), 1280 * 720, (1280, 720)),
+        ((2000, 16), 64, (88, 2)),
+    ],
+)
+def test_a_large_frame_is_shrunk_and_keeps_colours_and_time(
+    size: tuple[int, int], most: int, small: tuple[int, int]
+) -> None:
+    frame = _received(7, size)
+    shrunk = fitted(frame, most)
+    assert (shrunk.width, shrunk.height, shrunk.format.name) == (*small, "yuv420p")
+    assert (shrunk.pts, shrunk.time_base) == (frame.pts, frame.time_base)
+    if min(small) > 100:
+        assert index_of(from_webrtc(shrunk)) == 7
+        near = np.subtract(colours(from_webrtc(shrunk)), colours(from_webrtc(frame)))
+        assert np.abs(near).max() <= 4
+
+
+def test_a_small_frame_stays_itself() -> None:
+    frame = _received(7)
+    assert fitted(frame, 64 * 48) is frame

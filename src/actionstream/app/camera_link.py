@@ -17,7 +17,7 @@ from actionstream.draw import draw_reading
 from actionstream.errors import ActionstreamError, BusyError
 from actionstream.frames import Pixels, Reading, Segment
 from actionstream.live import Session, SessionStatistics
-from actionstream.video import from_webrtc, to_webrtc
+from actionstream.video import fitted, from_webrtc, to_webrtc
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
@@ -27,6 +27,13 @@ LinkState = Literal["waiting", "running", "busy", "failed", "ended"]
 
 BUSY_RETRY_SECONDS = 2.0
 """How often a camera without a place asks for one again."""
+
+MOST_PIXELS = 1280 * 720
+"""Larger frames are shrunk to this at once; the page asks for 480x360."""
+
+STILL_PIXELS = 160 * 120
+STILL_SECONDS = 2.0
+"""How small, and for how long the same, the picture is that a camera without a place gets back."""
 
 _log = logging.getLogger(__name__)
 
@@ -48,18 +55,20 @@ class CameraLink:
         self._created = time.monotonic()
         self._ended: float | None = None
         self._newest: float | None = None
+        self._small: tuple[float, VideoFrame] | None = None
         self.size: tuple[int, int] | None = None
         """Width and height of the newest frame in pixels."""
 
     def recv(self, frame: VideoFrame) -> VideoFrame:
         """Offer one frame and return it with the newest reading drawn on it."""
-        self.size, self._newest = (frame.width, frame.height), time.monotonic()
+        self.size, self._newest = (frame.width, frame.height), self.now_seconds
         session = self._serving()
         if session is None:
-            return frame
+            return self._still(frame) if self._state == "busy" else frame
+        frame = fitted(frame, MOST_PIXELS)
         pixels = from_webrtc(frame)
         try:
-            session.offer(pixels, time.monotonic())
+            session.offer(pixels, self.now_seconds)
             reading = session.latest
             if session.too_slow:  # an older answer would be wrong, "warming up" would not be true
                 return frame
@@ -68,6 +77,15 @@ class CameraLink:
             self._leave("failed")
             return frame
         return to_webrtc(self._draw(pixels, reading), frame)
+
+    def _still(self, frame: VideoFrame) -> VideoFrame:
+        """A small picture, a new one now and then: who waits shall cost the others little.
+
+        Something has to go back for each frame, but the same again is almost free to encode.
+        """
+        if self._small is None or self.now_seconds - self._small[0] >= STILL_SECONDS:
+            self._small = self.now_seconds, fitted(frame, STILL_PIXELS)
+        return self._small[1]
 
     def _draw(self, pixels: Pixels, reading: Reading | None) -> Pixels:
         if reading is None:  # before the first look
@@ -119,9 +137,14 @@ class CameraLink:
             return None
 
     def segments(self) -> tuple[Segment, ...]:
-        """What was shown in the last minute, in seconds of the camera's own clock."""
+        """What was shown in the last minute, in seconds of `now_seconds`' clock."""
         session = self._session
         return () if session is None else session.segments()
+
+    @property
+    def now_seconds(self) -> float:
+        """The time of this moment on the camera's own clock."""
+        return time.monotonic()
 
     def statistics(self) -> SessionStatistics:
         session = self._session

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import replace
 
 from actionstream import decide
@@ -40,24 +41,47 @@ class History:
         return tuple(self._readings)
 
 
-def timeline(readings: tuple[Reading, ...]) -> tuple[Segment, ...]:
+def timeline(readings: tuple[Reading, ...], gap_seconds: float) -> tuple[Segment, ...]:
     """The readings as segments of equal shown label, from the first answer to the newest.
 
     Times are the stream's own. A label that was shown before the first reading starts with it.
+    Nothing is said of a time without answers: more than `gap_seconds` between two of them, or
+    readings of a new warming up. A segment before such a gap ends with its last answer::
+
+        readings  a a a b b . . . . . . w w b b        . = none, w = warming up
+        segments  [a   )[b]                 [b]
     """
-    ready = [reading for reading in readings if reading.status == "ready"]
-    if not ready:
-        return ()
-    zero, labels = ready[0].time_seconds, ready[0].labels
+    segments: list[Segment] = []
+    for answers in _unbroken(readings, gap_seconds):
+        segments += _tiled(answers)
+    return tuple(segments)
+
+
+def _unbroken(readings: tuple[Reading, ...], gap_seconds: float) -> list[list[Reading]]:
+    """The answers, parted where there were none for a while."""
+    stretches: list[list[Reading]] = []
+    answering = False
+    for reading in readings:
+        if reading.status != "ready":
+            answering = False
+            continue
+        if answering and reading.time_seconds - stretches[-1][-1].time_seconds <= gap_seconds:
+            stretches[-1].append(reading)
+        else:
+            stretches.append([reading])
+        answering = True
+    return stretches
+
+
+def _tiled(answers: list[Reading]) -> Iterator[Segment]:
+    zero, labels = answers[0].time_seconds, answers[0].labels
     runs: list[Run] = []
-    for reading in ready:
+    for reading in answers:
         label = None if reading.shown is None else labels.index(reading.shown)
         decide.extend(runs, Shown(reading.time_seconds - zero, label, reading.shown_confidence))
-    return tuple(
-        replace(
+    for segment in decide.segments(runs, labels, answers[-1].time_seconds - zero):
+        yield replace(
             segment,
             start_seconds=segment.start_seconds + zero,
             end_seconds=segment.end_seconds + zero,
         )
-        for segment in decide.segments(runs, labels, ready[-1].time_seconds - zero)
-    )

@@ -179,8 +179,8 @@ class Session:
             return self._history.readings()
 
     def segments(self) -> tuple[Segment, ...]:
-        """The history as segments of equal shown label, in the stream's time."""
-        return timeline(self.history())
+        """The history as segments of equal shown label, in the stream's time; gaps stay gaps."""
+        return timeline(self.history(), self._card.reset_after_seconds)
 
     def statistics(self) -> SessionStatistics:
         """Counts since the session was opened, rates and ages of the last seconds."""

@@ -7,7 +7,7 @@ from actionstream.video.probe import VideoProbe, probe
 from actionstream.video.reader import VideoReader
 from actionstream.video.source import Backoff, LiveSource, LiveState
 from actionstream.video.transcode import browser_playable, to_browser_mp4
-from actionstream.video.webrtc import from_webrtc, to_webrtc
+from actionstream.video.webrtc import fitted, from_webrtc, to_webrtc
 from actionstream.video.writer import VideoWriter
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "VideoWriter",
     "browser_playable",
     "find_videos",
+    "fitted",
     "from_webrtc",
     "probe",
     "to_browser_mp4",

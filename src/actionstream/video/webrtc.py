@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from av.video.frame import VideoFrame
 
 from actionstream.frames import Pixels, check_pixels
 from actionstream.video.picture import Converter
+
+
+def fitted(frame: VideoFrame, most_pixels: int) -> VideoFrame:
+    """The frame, shrunk to at most this many pixels if it has more; its timing stays."""
+    share = math.sqrt(most_pixels / (frame.width * frame.height))
+    if share >= 1:
+        return frame
+    width, height = (max(int(side * share) // 2 * 2, 2) for side in (frame.width, frame.height))
+    small = frame.reformat(width=width, height=height)
+    small.pts = frame.pts
+    if frame.time_base is not None:
+        small.time_base = frame.time_base
+    return small
 
 
 def from_webrtc(frame: VideoFrame) -> Pixels:

@@ -180,8 +180,8 @@ def _figures(link: CameraLink | None) -> list[tuple[str, str]]:
 
 @st.fragment(run_every=1.0)
 def _last_minute(visitor: Visitor, playing: bool) -> None:
-    segments = visitor.link.segments() if visitor.link is not None and playing else ()
-    end = segments[-1].end_seconds if segments else 0.0
+    link = visitor.link if playing else None
+    segments, now = ((), 0.0) if link is None else (link.segments(), link.now_seconds)
     with st.container(height=190, border=False):
         axis = ("1 minute ago", "30 s ago", "now")
-        st.html(markup.timeline(segments, end - TIMELINE_SECONDS, TIMELINE_SECONDS, axis))
+        st.html(markup.timeline(segments, now - TIMELINE_SECONDS, TIMELINE_SECONDS, axis))
