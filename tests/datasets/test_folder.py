@@ -6,8 +6,14 @@ from pathlib import Path
 import pytest
 from trees import plant
 
-from actionstream.datasets import check_leaks, load_dataset, load_folder, load_labelled, load_others
-from actionstream.datasets.folder import Grouping
+from actionstream.datasets import (
+    Grouping,
+    check_leaks,
+    load_dataset,
+    load_folder,
+    load_labelled,
+    load_others,
+)
 from actionstream.errors import DatasetError, LeakError
 
 ALONE = "no groups can be told from the names: every clip stands alone, sources may leak"

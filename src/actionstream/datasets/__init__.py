@@ -8,7 +8,8 @@ from typing import Literal, get_args
 
 from actionstream.datasets.clips import SIDES, Clip, Side, Split, fingerprint
 from actionstream.datasets.csv_list import load_csv
-from actionstream.datasets.folder import Grouping, load_folder
+from actionstream.datasets.folder import load_folder
+from actionstream.datasets.grouping import Grouping
 from actionstream.datasets.groups import carve_folds, carve_validation, random_split
 from actionstream.datasets.hmdb51 import load_hmdb51
 from actionstream.datasets.kaggle import load_kaggle

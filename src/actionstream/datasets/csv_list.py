@@ -8,15 +8,15 @@ below the root.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from actionstream.datasets.clips import Side, Split
-from actionstream.datasets.files import index_by_stem, joined_stem, videos_below
+from actionstream.datasets.files import folder_name, index_by_stem, joined_stem, videos_below
 from actionstream.datasets.held_out import hold_out
 from actionstream.datasets.lists import line_error, read_table
-from actionstream.datasets.matching import ListedClip, split_from_lists
+from actionstream.datasets.matching import ListedClip, choose_labels, split_from_lists
 from actionstream.errors import DatasetError
 
 SIDE_NAMES: dict[str, Side] = {
@@ -53,8 +53,9 @@ def load_csv(
     `youtube_id`, `time_start`, `time_end`; optionally `split` (train, val or test; else the name
     of the file says it: train.csv, val.csv, test.csv) and `group` or `source` (clips of one
     origin; else the youtube_id, else each clip alone, and the notes say so). If nothing names a
-    side, a fifth of every label is held out for the test, whole groups, drawn with `seed`. The
-    labels are in the order of their names.
+    side, a fifth of every label is held out for the test, whole groups, drawn with `seed` over the
+    clips of all labels: a clip's side does not depend on `labels`. The labels are in the order of
+    their names.
 
     Raises:
         DatasetError: no CSV file, a bad row (naming file and line), a clip listed twice, no clips.
@@ -63,18 +64,32 @@ def load_csv(
     source = root if lists is None else Path(lists)
     lists_read = _csv_files(source)
     rows = [row for path in lists_read for row in _read_rows(path)]
-    sides, notes = _sides(rows)
+    sides = _sides(rows)
     files = _find(rows, root if root.is_dir() else root.parent)
+    known = sorted({row.clip.label for row in rows})
+    chosen = choose_labels(known, labels)
     split = split_from_lists(
-        f"{source.stem if source.is_file() else source.name} (CSV)",
+        f"{source.stem if source.is_file() else folder_name(source)} (CSV)",
         sides,
         files,
-        known=sorted({row.clip.label for row in rows}),
+        known=known,
         wanted=labels,
-        notes=notes,
+        notes=_notes([row for row in rows if row.clip.label in chosen]),
         source=f"CSV layout, {_named(lists_read)}",
     )
-    return split if any(row.side for row in rows) else hold_out(split, seed=seed)
+    if any(row.side for row in rows):
+        return split
+    everything = split if labels is None else _everything(sides, files, known)
+    return hold_out(split, everything=everything.train, seed=seed)
+
+
+def _everything(
+    sides: Mapping[Side, Sequence[ListedClip]],
+    files: Mapping[str, Sequence[Path]],
+    known: Sequence[str],
+) -> Split:
+    """The clips of all labels; a clip in two files is refused only where its label is wanted."""
+    return split_from_lists("", sides, {stem: f[:1] for stem, f in files.items()}, known=known)
 
 
 def _csv_files(source: Path) -> list[Path]:
@@ -121,8 +136,8 @@ def _kinetics_stem(path: Path, number: int, cells: dict[str, str]) -> str:
     return f"{cells['youtube_id']}_{start:06d}_{end:06d}"
 
 
-def _sides(rows: Sequence[_Row]) -> tuple[dict[Side, list[ListedClip]], tuple[str, ...]]:
-    """The rows by side (all train where none has a side), and what to note about the groups."""
+def _sides(rows: Sequence[_Row]) -> dict[Side, list[ListedClip]]:
+    """The rows by side, all train where none has a side."""
     without = sum(row.side is None for row in rows)
     if 0 < without < len(rows):
         raise DatasetError(f"{without} of {len(rows)} rows do not say whether they train or test")
@@ -133,11 +148,15 @@ def _sides(rows: Sequence[_Row]) -> tuple[dict[Side, list[ListedClip]], tuple[st
             raise DatasetError(f"the lists name {row.clip.stem} twice")
         seen.add(row.clip.stem.casefold())
         sides.setdefault(row.side or "train", []).append(row.clip)
+    return sides
+
+
+def _notes(rows: Sequence[_Row]) -> tuple[str, ...]:
     alone = all(
         row.path is not None and row.clip.group.startswith(f"{row.clip.label}/") for row in rows
     )
     note = "the lists name no groups: every clip stands alone, clips of one source may leak"
-    return sides, (note,) if alone else ()
+    return (note,) if alone else ()
 
 
 def _find(rows: Sequence[_Row], root: Path) -> dict[str, list[Path]]:

@@ -58,6 +58,11 @@ def joined_stem(path: PurePath) -> str:
     return "__".join(part for part in parts if part not in (path.anchor, ".", ".."))
 
 
+def folder_name(path: Path) -> str:
+    """The name of a folder as it is on disk, also for `.` and `..`."""
+    return path.resolve().name
+
+
 def index_by_stem(paths: Iterable[Path]) -> dict[str, list[Path]]:
     """The files of every stem, the stem in lower case: two files share one in `x.avi`, `x.mp4`."""
     index: dict[str, list[Path]] = {}

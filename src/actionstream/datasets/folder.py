@@ -6,39 +6,34 @@ of every class is held out.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from actionstream.datasets.clips import Clip, Side, Split
 from actionstream.datasets.csv_list import SIDE_NAMES
-from actionstream.datasets.files import joined_stem, subfolders, videos_below
+from actionstream.datasets.files import folder_name, joined_stem, subfolders, videos_below
+from actionstream.datasets.grouping import (
+    Grouping,
+    Guess,
+    Named,
+    group_by,
+    guess_groups,
+    stand_alone,
+)
 from actionstream.datasets.held_out import hold_out
-from actionstream.datasets.leak import join_groups_of
+from actionstream.datasets.leak import join_groups, join_groups_of
 from actionstream.datasets.matching import choose_labels
 from actionstream.errors import DatasetError
-
-Grouping = Literal["auto", "ucf", "subfolder", "pieces", "alone"]
-
-_UCF_PART = re.compile(r"_(g\d\d)_c\d+", re.IGNORECASE)
-_PIECE = re.compile(r"(.+?)[ _.-]+\d+")
 
 
 @dataclass(frozen=True, slots=True)
 class _File:
-    """A file of a class folder; `relative` is "Class/[sub/]clip.mp4"."""
+    """A file of a class folder, and its side where the folders say one."""
 
     path: Path
-    label: str
-    relative: Path
+    named: Named
     side: Side | None
-
-    @property
-    def inner(self) -> str:
-        """The folder below the class folder, "" if it lies directly there."""
-        return "/".join(self.relative.parts[1:-1])
 
 
 def load_folder(
@@ -56,39 +51,75 @@ def load_folder(
     - "subfolder": `Class/person3/clip.mp4`; the group is "person3", over all classes
     - "pieces": `match_01.mp4`, `match_02.mp4` are pieces of "match", over all classes
     - "alone": every clip is its own source
-    - "auto": the first of these that fits every clip and leaves each class two groups; this is a
-      guess and the notes say which
+    - "auto": for each class the first of these that fits every clip of it and leaves it two
+      groups, the one that fits the most classes first; this is a guess and the notes say which
+
+    Groups, and a test side that has to be drawn, do not depend on `labels`: they are those of the
+    whole folder, so a clip is on the same side whichever classes are asked for.
 
     Raises:
-        DatasetError: no class folders or clips, an unknown label, a grouping that does not fit.
+        DatasetError: no class folders or clips, an unknown label, a grouping that does not fit,
+            or no class can be divided.
     """
     root = Path(root)
     files = _read(root)
-    chosen = choose_labels(sorted({file.label for file in files}), labels)
-    files = [file for file in files if file.label in chosen]
-    if not files:
+    chosen = choose_labels(sorted({file.named.label for file in files}), labels)
+    if not chosen:
         raise DatasetError(f"{root}: holds no clip; expected Class/clip.mp4")
-    groups, note = _guess(files) if grouping == "auto" else (_grouped(files, grouping), ())
+    if grouping != "auto":
+        groups = group_by(grouping, [file.named for file in files], wanted=chosen)
+        return _divided(root, files, groups, chosen, seed=seed)
+    named = [file.named for file in files]
+    guess = guess_groups(named)
+    try:
+        return _of_guess(root, files, guess, chosen, seed=seed)
+    except DatasetError:
+        # Sources that are shared out over the classes so that none can be spared for a test.
+        return _of_guess(root, files, stand_alone(named), chosen, seed=seed)
+
+
+def _of_guess(
+    root: Path, files: Sequence[_File], guess: Guess, chosen: tuple[str, ...], *, seed: int
+) -> Split:
+    notes = guess.notes(chosen)
+    return _divided(root, files, guess.groups, chosen, seed=seed, notes=notes)
+
+
+def _divided(
+    root: Path,
+    files: Sequence[_File],
+    groups: Sequence[str],
+    chosen: tuple[str, ...],
+    *,
+    seed: int,
+    notes: tuple[str, ...] = (),
+) -> Split:
+    """The split of the chosen labels, its sides those of the folders or drawn over all files."""
     clips = [
-        Clip(file.path, file.label, group, joined_stem(file.relative))
+        Clip(file.path, file.named.label, group, joined_stem(file.named.relative))
         for file, group in zip(files, groups, strict=True)
     ]
     on: dict[Side, tuple[Clip, ...]] = {
-        side: tuple(c for c, f in zip(clips, files, strict=True) if (f.side or "train") == side)
+        side: tuple(
+            clip
+            for clip, file in zip(clips, files, strict=True)
+            if clip.label in chosen and (file.side or "train") == side
+        )
         for side in ("train", "validation", "test")
     }
     split = Split(
-        name=f"{root.name} (folder)",
+        name=f"{folder_name(root)} (folder)",
         labels=chosen,
         train=on["train"],
         validation=on["validation"],
         test=on["test"],
         listed={side: len(found) for side, found in on.items()},
-        notes=note,
+        notes=notes,
         source="folder layout",
     )
-    split = join_groups_of(split)
-    return split if files[0].side is not None else hold_out(split, seed=seed)
+    if files[0].side is not None:
+        return join_groups_of(split)
+    return hold_out(split, everything=join_groups(clips), seed=seed)
 
 
 def _read(root: Path) -> list[_File]:
@@ -101,60 +132,7 @@ def _read(root: Path) -> list[_File]:
 
 def _class_files(root: Path, side: Side | None) -> list[_File]:
     return [
-        _File(path, folder.name, path.relative_to(root), side)
+        _File(path, Named(folder.name, path.relative_to(root)), side)
         for folder in subfolders(root)
         for path in videos_below(folder)
     ]
-
-
-def _guess(files: Sequence[_File]) -> tuple[list[str], tuple[str, ...]]:
-    described: dict[Grouping, str] = {
-        "ucf": "guessed from gNN in the names",
-        "subfolder": "guessed from the folders below the classes",
-        "pieces": "guessed from numbered names (name_01, name_02 are pieces of one source)",
-    }
-    for grouping, words in described.items():
-        try:
-            groups = _grouped(files, grouping)
-        except DatasetError:
-            continue
-        if _two_groups_each(files, groups):
-            return groups, (f"groups are {words}",)
-    note = "no groups can be told from the names: every clip stands alone, sources may leak"
-    return _grouped(files, "alone"), (note,)
-
-
-def _grouped(files: Iterable[_File], grouping: Grouping) -> list[str]:
-    rules: dict[Grouping, Callable[[_File], str]] = {
-        "ucf": _ucf,
-        "subfolder": lambda file: file.inner,
-        "pieces": _piece,
-        "alone": lambda file: file.relative.with_suffix("").as_posix(),
-    }
-    if grouping not in rules:
-        raise DatasetError(f"grouping is auto or one of {', '.join(rules)}, not {grouping!r}")
-    groups = []
-    for file in files:
-        group = rules[grouping](file)
-        if not group:
-            raise DatasetError(f"{file.path}: the grouping {grouping!r} does not fit this name")
-        groups.append(group)
-    return groups
-
-
-def _ucf(file: _File) -> str:
-    match = _UCF_PART.search(file.path.stem)
-    return f"{file.label}/{match[1].lower()}" if match else ""
-
-
-def _piece(file: _File) -> str:
-    match = _PIECE.fullmatch(file.path.stem)
-    return match[1] if match else ""
-
-
-def _two_groups_each(files: Sequence[_File], groups: Sequence[str]) -> bool:
-    """Whether every class has two groups or more, so that it can be divided at all."""
-    of_label: dict[str, set[str]] = {}
-    for file, group in zip(files, groups, strict=True):
-        of_label.setdefault(file.label, set()).add(group)
-    return all(len(found) > 1 for found in of_label.values())

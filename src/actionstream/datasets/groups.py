@@ -88,7 +88,9 @@ def carve_validation(
             held.update(labels)
             kept.subtract(labels.keys())
     if not out:
-        raise DatasetError("no label has two groups, so no group can be held out")
+        raise DatasetError(
+            "no label has two groups of which the others can spare one, so none can be held out"
+        )
     stay = (i for name, members in groups.items() if name not in out for i in members)
     return tuple(sorted(stay)), tuple(sorted(i for name in out for i in groups[name]))
 
