@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import av
 
 if TYPE_CHECKING:
-    from playwright.sync_api import BrowserContext, Playwright
+    from playwright.sync_api import BrowserContext, Page, Playwright
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SOURCE = REPOSITORY / "src"
@@ -136,6 +136,25 @@ def browsing(playwright: Playwright, profile: Path, *flags: str) -> Iterator[Bro
         yield context
     finally:
         context.close()
+
+
+def go_to(page: Page, link: str, heading: str, *, seconds: float = 60.0) -> None:
+    """Click on this link of the app until the page with this heading is there.
+
+    One click may be lost while parts of the old page renew themselves several times a second:
+    Streamlit folds reruns that wait into one, and the newer may be of the old page.
+    """
+    from playwright.sync_api import expect
+
+    deadline = time.monotonic() + seconds
+    title = page.get_by_role("heading", level=1, name=heading)
+    while True:
+        page.get_by_role("link", name=link, exact=True).click()
+        try:
+            return expect(title).to_be_visible(timeout=8_000)
+        except AssertionError:
+            if time.monotonic() > deadline:
+                raise
 
 
 def camera_flags(film: Path) -> tuple[str, ...]:

@@ -54,13 +54,14 @@ def visit(playwright: Playwright, tmp_path_factory: pytest.TempPathFactory) -> I
 @pytest.fixture(scope="session")
 def film(
     ucf101_clip: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
-) -> Callable[[str], tuple[str, ...]]:
-    """`film("PlayingPiano")`: flags for a fake camera that shows a real clip of that action."""
+) -> Callable[..., tuple[str, ...]]:
+    """`film("PlayingPiano", rate=15)`: flags for a fake camera with a real clip of that action."""
     folder, made = tmp_path_factory.mktemp("films"), {}
 
-    def find(label: str) -> tuple[str, ...]:
-        if label not in made:
-            made[label] = make_film(ucf101_clip(label), folder / f"{label}.y4m")
-        return camera_flags(made[label])
+    def find(label: str, *, rate: int = 15) -> tuple[str, ...]:
+        name = f"{label}-{rate}.y4m"
+        if name not in made:
+            made[name] = make_film(ucf101_clip(label), folder / name, rate=rate)
+        return camera_flags(made[name])
 
     return find

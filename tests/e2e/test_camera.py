@@ -8,13 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from browsing import App, serving
+from browsing import App, go_to, serving
 from playwright.sync_api import BrowserContext, Page, expect
 from slow_bundle import slow_bundle
 
 pytestmark = [pytest.mark.e2e, pytest.mark.clips, pytest.mark.timeout(400)]
 
-Film = Callable[[str], tuple[str, ...]]
+Film = Callable[..., tuple[str, ...]]
 Visit = Callable[..., BrowserContext]
 LABEL_MS = 90_000
 
@@ -115,26 +115,43 @@ def test_two_visitors_see_their_own_actions(app: App, visit: Visit, film: Film) 
 def test_a_place_is_free_again_when_its_tab_is_closed(
     visit: Visit, film: Film, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
+    flags = film("PlayingPiano", rate=5)  # few frames: little to do for a busy computer
     with serving(tmp_path_factory.mktemp("one"), "--max-sessions", "1") as app:
-        browser = visit(*film("PlayingPiano"))
+        second = open_camera(visit(*flags), app)
+        browser = visit(*flags)
         first = open_camera(browser, app)
-        start(first)
-        expect_action(first, "Playing Piano")
-        second = open_camera(visit(*film("PlayingPiano")), app)
-        expect(second.get_by_text("All places for cameras are taken")).to_be_visible(
-            timeout=LABEL_MS
-        )
-        expect(second.get_by_role("link", name="Add a video instead")).to_be_visible()
-        start(second)
-        expect(second.get_by_test_id("action")).to_have_text(
-            "Waiting for a place", timeout=LABEL_MS
-        )
+        make_wait(first, second)
         browser.new_page()
         first.close()
         expect_action(second, "Playing Piano")
         expect(second.get_by_text("All places for cameras are taken")).to_be_hidden(
             timeout=LABEL_MS
         )
+
+
+def make_wait(first: Page, second: Page) -> None:
+    """Until the first camera has the only place and the second one waits for it.
+
+    A connection whose browser does not answer for half a minute is given up, and its place with it:
+    a computer with too much to do may need another try.
+    """
+    taken = second.get_by_text("All places for cameras are taken")
+    for tries_left in (2, 1, 0):
+        start(first)
+        expect_action(first, "Playing Piano")
+        try:
+            expect(taken).to_be_visible()
+            expect(second.get_by_role("link", name="Add a video instead")).to_be_visible()
+            start(second)
+            expect(second.get_by_test_id("action")).to_have_text("Waiting for a place")
+            expect(first.get_by_test_id("action")).to_have_text("Playing Piano")
+            return
+        except AssertionError:
+            if tries_left == 0:
+                raise
+            for page in (first, second):
+                page.reload(timeout=90_000)
+                expect(page.get_by_test_id("action")).to_have_text("Ready", timeout=90_000)
 
 
 def test_a_reloaded_page_starts_again(app: App, visit: Visit, film: Film) -> None:
@@ -151,8 +168,7 @@ def test_a_refused_camera_is_explained(app: App, visit: Visit) -> None:
     start(page)
     expect(page.get_by_text("The camera was not allowed").first).to_be_visible(timeout=30_000)
     expect(page.get_by_text("Click the camera or lock symbol")).to_be_visible()
-    page.get_by_role("link", name="Add a video instead").click()
-    expect(page.get_by_role("heading", name="What is happening")).to_be_visible(timeout=30_000)
+    go_to(page, "Add a video instead", "What is happening")
 
 
 def test_a_missing_camera_is_explained(app: App, visit: Visit) -> None:
@@ -201,8 +217,7 @@ def test_a_network_without_a_way_is_explained_after_ten_seconds(app: App, visit:
     expect(page.get_by_text("No picture arrives at the server")).to_be_visible(timeout=60_000)
     assert time.monotonic() - began > 6  # "Connecting" shows a little later than it begins
     expect(page.get_by_text("A firewall or router between you and the server")).to_be_visible()
-    page.get_by_role("link", name="Add a video instead").click()
-    expect(page.get_by_role("heading", name="What is happening")).to_be_visible(timeout=30_000)
+    go_to(page, "Add a video instead", "What is happening")
 
 
 def test_a_camera_that_stops_in_the_middle_is_explained(app: App, visit: Visit, film: Film) -> None:
@@ -249,15 +264,14 @@ def test_a_model_that_is_too_slow_is_explained(
         page.get_by_role("combobox", name="Model").click(timeout=90_000)
         page.get_by_role("option", name="slow").click()
         expect(page.get_by_text("slow, fingerprint")).to_be_visible(timeout=60_000)
-        page.get_by_role("link", name="Camera", exact=True).click()
+        go_to(page, "Camera", "Point your camera")
         start(page)
         expect(page.get_by_text("This server is too slow for this model")).to_be_visible(
             timeout=LABEL_MS
         )
         expect(page.get_by_test_id("action")).to_have_text("Too slow")
         page.screenshot(path=tmp_path / "slow.png")
-        page.get_by_role("link", name="Add a video instead").click()
-        expect(page.get_by_role("heading", name="What is happening")).to_be_visible(timeout=30_000)
+        go_to(page, "Add a video instead", "What is happening")
 
 
 def expect_no_trouble(page: Page) -> None:

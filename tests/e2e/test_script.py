@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from browsing import App, end, serving_script
+from browsing import App, end, go_to, serving_script
 from playwright.sync_api import BrowserContext, Page, expect
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
@@ -37,8 +37,7 @@ def test_the_script_serves_the_app_and_ends_without_a_trace(script: App, visit: 
     page.get_by_role("button", name="Try the example").click()
     expect(page.get_by_test_id("candidate")).to_have_count(3, timeout=90_000)
     expect(page.locator("video")).to_have_count(2, timeout=90_000)
-    page.get_by_role("link", name="About the model").click()
-    expect(page.get_by_role("heading", name="About the model")).to_be_visible(timeout=60_000)
+    go_to(page, "About the model", "About the model")
     assert len(script.visitor_folders()) == 1
     assert end(script.process) == 0
     assert list(script.folder.iterdir()) == []
