@@ -241,6 +241,7 @@ def picture_of(port: int) -> bytes:
     return jpeg
 
 
+@pytest.mark.e2e
 @needs_ffmpeg
 @pytest.mark.clips
 def test_it_ends_by_itself_and_sums_up_all_that_it_saw(
