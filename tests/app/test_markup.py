@@ -55,6 +55,11 @@ def test_no_known_action_is_not_green_and_has_no_percentage() -> None:
     assert "as-shown" not in html
 
 
+def test_a_sure_answer_is_not_said_to_be_certain() -> None:
+    html = markup.answer("Punch", 1.0, candidates(("Punch", 1.0), ("A", 0.0)))
+    assert Texts(html).texts == ["Punch", ">99%", "Punch", ">99%", "A", "<1%"]
+
+
 def test_before_an_answer_there_are_as_many_rows_as_after() -> None:
     before = markup.placeholder("Ready")
     after = markup.answer("A", 1.0, candidates(("A", 1.0), ("B", 0.0), ("C", 0.0)))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from actionstream.draw import colour_of, spoken
+from actionstream.draw import colour_of, percent, spoken
 
 
 @pytest.mark.parametrize(
@@ -32,6 +32,17 @@ from actionstream.draw import colour_of, spoken
 )
 def test_labels_are_said_as_people_write_them(label: str, words: str) -> None:
     assert spoken(label) == words
+
+
+@pytest.mark.parametrize(
+    ("share", "words"),
+    [
+        *[(1.0, ">99%"), (0.995, ">99%"), (0.9949, "99%"), (0.5, "50%"), (0.005, "<1%")],
+        *[(0.0051, "1%"), (0.0049, "<1%"), (0.0, "<1%"), (float("nan"), "<1%")],
+    ],
+)
+def test_nothing_is_said_to_be_certain(share: float, words: str) -> None:
+    assert percent(share) == words
 
 
 def test_an_accent_stored_apart_is_joined_and_a_broken_byte_dropped() -> None:

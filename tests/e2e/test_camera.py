@@ -77,6 +77,7 @@ def test_the_camera_s_action_is_named(app: App, visit: Visit, film: Film) -> Non
     assert arrives_with_the_answer_drawn(page)
     stop(page)
     expect(page.get_by_test_id("action")).to_have_text("Ready", timeout=20_000)
+    expect(page.get_by_text("The camera has stopped. Press Start to go on.")).to_be_visible()
 
 
 def arrives_with_the_answer_drawn(page: Page) -> bool:

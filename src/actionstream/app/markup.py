@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from actionstream.app.text import html
-from actionstream.draw import colour_of, spoken
+from actionstream.draw import colour_of, percent, spoken
 from actionstream.frames import Candidate, Segment
 
 NO_ACTION = "No known action"
@@ -25,7 +25,7 @@ def answer(
     """The top action in green (grey if it is no known one), the best candidates with bars."""
     known = shown is not None
     name = spoken(shown) if shown is not None else NO_ACTION
-    number = _percent(confidence) if known else ""
+    number = html(percent(confidence)) if known else ""
     head = (
         f'<div class="as-head {"as-known" if known else "as-unknown"}">'
         f'<span class="as-label" data-testid="action">{html(name)}</span>'
@@ -51,7 +51,7 @@ def _bar(candidate: Candidate, is_shown: bool) -> str:
     name = html(spoken(candidate.label))
     return (
         f'<div class="{kind}" data-testid="candidate"><span>{name}</span>'
-        f'<span class="as-number">{_percent(share)}</span>'
+        f'<span class="as-number">{html(percent(share))}</span>'
         f'<div class="as-track"><div class="as-fill" style="width:{100 * share:.1f}%"></div></div>'
         "</div>"
     )
@@ -165,10 +165,6 @@ def clock(seconds: float) -> str:
 def _css(label: str | None) -> str:
     red, green, blue = colour_of(label)
     return f"rgb({red} {green} {blue})"
-
-
-def _percent(share: float) -> str:
-    return f"{min(max(share, 0.0), 1.0):.0%}"
 
 
 def _slug(name: str) -> str:

@@ -117,11 +117,12 @@ class CameraView:
         return draw(pixels, reading, looks_needed=self._looks_needed)
 
 
-def page_status(state: str, session: Session, card: Card) -> dict[str, Any]:
+def page_status(state: str, session: Session, card: Card, now_seconds: float) -> dict[str, Any]:
     """What the page says beside the picture, as its script expects it.
 
     Args:
         state: the connection's, as `CameraWatch` words it: "connected: ..." while pictures come.
+        now_seconds: this moment on the clock of the session's stream.
     """
     reading, live = session.latest, state.startswith("connected")
     if session.too_slow:
@@ -145,7 +146,7 @@ def page_status(state: str, session: Session, card: Card) -> dict[str, Any]:
         "live": live,
         "state": state,
         "figures": _figure_pairs(session),
-        "minute": _minute(session.segments()),
+        "minute": _minute(session.segments(), now_seconds),
     }
 
 
@@ -167,15 +168,15 @@ def _figure_pairs(session: Session) -> list[tuple[str, str]]:
     ]
 
 
-def _minute(segments: Sequence[Segment]) -> list[dict[str, Any]]:
-    """The segments of the last minute as parts of it: 0 is a minute ago, 1 is the newest answer."""
-    start = segments[-1].end_seconds - MINUTE_SECONDS if segments else 0.0
+def _minute(segments: Sequence[Segment], now_seconds: float) -> list[dict[str, Any]]:
+    """The segments of the last minute as parts of it: 0 is a minute ago, 1 is now."""
+    start = now_seconds - MINUTE_SECONDS
     return [
         {
             "label": UNKNOWN if part.label is None else spoken(part.label),
             "colour": "rgb({} {} {})".format(*colour_of(part.label)),
             "from": max((part.start_seconds - start) / MINUTE_SECONDS, 0.0),
-            "to": (part.end_seconds - start) / MINUTE_SECONDS,
+            "to": min((part.end_seconds - start) / MINUTE_SECONDS, 1.0),
         }
         for part in segments
         if part.end_seconds > start

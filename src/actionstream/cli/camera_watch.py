@@ -6,6 +6,7 @@ import argparse
 import logging
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -18,7 +19,7 @@ from actionstream.cli.camera_view import (
     page_status,
     slow_words,
 )
-from actionstream.draw import spoken
+from actionstream.draw import percent, spoken
 from actionstream.draw.labels import UNKNOWN
 from actionstream.errors import ActionstreamError, FrameError, UnreadableVideoError
 from actionstream.frames import Reading
@@ -58,6 +59,7 @@ class CameraWatch:
         self._source: LiveSource | None = None
         self._figures = ""
         self._too_slow = False
+        self._zero = time.monotonic()  # of the source's clock, which goes on while it is lost
 
     def run(self, model: Recognizer) -> None:
         """Watch until the source or the time ends.
@@ -139,7 +141,9 @@ class CameraWatch:
         with ExitStack() as stack:
             view: CameraView | None = None
             if page is not None:
-                page.tell_by(lambda: page_status(self._state, session, card))
+                page.tell_by(
+                    lambda: page_status(self._state, session, card, time.monotonic() - self._zero)
+                )
                 view = stack.enter_context(CameraView(page, session, card.ready_after))
             for frame in source:
                 picture = SharedPicture(frame, converter)
@@ -147,6 +151,7 @@ class CameraWatch:
                     session.offer(picture, frame.time_seconds)
                 except FrameError as error:  # one picture that FFmpeg could not convert
                     _log.warning("%s: %s", source.name, error)
+                self._zero = time.monotonic() - frame.time_seconds
                 announcer.check()
                 self._notice_slowness(session, announcer, card)
                 if view is not None:
@@ -168,7 +173,7 @@ class CameraWatch:
         words = _words(reading.shown)
         if words != self._printed:
             self._printed = words
-            share = "" if reading.shown is None else f"  {reading.shown_confidence:.0%}"
+            share = "" if reading.shown is None else f"  {percent(reading.shown_confidence)}"
             print(f"{reading.time_seconds:8.1f} s  {words}{share}", flush=True)
 
     def _hear(self, event: ActionEvent) -> None:
@@ -186,7 +191,7 @@ class CameraWatch:
             for event in self._seen:
                 end = event.start_seconds if event.end_seconds is None else event.end_seconds
                 span = f"{event.start_seconds:8.1f} to {end:.1f} s"
-                print(f"{span}  {_words(event.label)}  {event.confidence:.0%}")
+                print(f"{span}  {_words(event.label)}  {percent(event.confidence)}")
         if self._figures:
             _say(f"{self._count} action{'' if self._count == 1 else 's'} seen; {self._figures}")
 

@@ -36,9 +36,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _print(report: DemoReport) -> None:
+    from actionstream.draw import percent
+
     speed, answer = report.speed, report.answer
     versions = ", ".join(f"{name} {number}" for name, number in report.versions.items())
-    top = ", ".join(f"{c.label} {c.confidence:.0%}" for c in answer.top(3))
+    top = ", ".join(f"{c.label} {percent(c.confidence)}" for c in answer.top(3))
     facts = {
         "machine": report.machine,
         "versions": versions,

@@ -10,6 +10,7 @@ from typing import Literal, Protocol
 
 from rich.cells import cell_len, set_cell_size
 
+from actionstream.draw import percent
 from actionstream.frames import Answer, Candidate, Segment
 
 Format = Literal["table", "json", "csv"]
@@ -113,9 +114,9 @@ class Table:
         if answer.error is not None:
             reason = answer.error.message.removeprefix(f"{answer.source}: ")
             return self._pad(answer.source, self.source_width) + f"  error: {_visible(reason)}\n"
-        top = ", ".join(f"{c.label} {_percent(c.confidence)}" for c in answer.top(self.top))
+        top = ", ".join(f"{c.label} {percent(c.confidence)}" for c in answer.top(self.top))
         action = NO_ACTION if answer.label is None else answer.label
-        sure = "" if answer.label is None else _percent(answer.confidence)
+        sure = "" if answer.label is None else percent(answer.confidence)
         when = "; ".join(_when(answer) + _damage(answer))
         return self._line(answer.source, action, sure, top, when)
 
@@ -143,10 +144,6 @@ class Table:
 def _visible(text: str) -> str:
     """`text` on one line, without characters that would steer the terminal."""
     return "".join(c if c.isprintable() else "�" for c in text)
-
-
-def _percent(confidence: float) -> str:
-    return f"{confidence:.0%}" if confidence >= 0.005 else "<1%"
 
 
 def _when(answer: Answer) -> list[str]:

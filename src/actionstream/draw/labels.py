@@ -33,6 +33,16 @@ def visible(text: str) -> str:
     return " ".join("".join(c for c in text if c.isprintable() or c.isspace()).split())
 
 
+def percent(share: float) -> str:
+    """A share of 1 as a whole percentage of at most four characters.
+
+    What would round to certainty is ">99%" or "<1%", because no model is sure. NaN counts as 0.
+    """
+    if not share > 0.005:
+        return "<1%"
+    return f"{share:.0%}" if share < 0.995 else ">99%"
+
+
 def _begins_word(text: str, index: int) -> bool:
     if index == 0 or not text[index].isupper():
         return False

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from actionstream.draw.labels import UNKNOWN, Colour, spoken, visible
+from actionstream.draw.labels import UNKNOWN, Colour, percent, spoken, visible
 from actionstream.draw.layout import SMALLEST_TEXT, Layout, lay_out
 from actionstream.draw.text import BOLD, CAP_HEIGHT, REGULAR, Text, fit, write, write_right
 from actionstream.frames import Candidate, Pixels, Status, check_pixels
@@ -111,7 +111,7 @@ def _headline(
     if confidence is not None:
         _bar(picture, layout, confidence, colour, numbered=with_number)
     if confidence is not None and with_number:
-        number = Text(_percent(confidence), layout.number_size, BOLD)
+        number = Text(percent(confidence), layout.number_size, BOLD)
         base = layout.number_baseline if layout.stacked else baseline
         write_right(picture, number, layout.right, base, colour)
     fitted = layout.headline(text, with_number=with_number)
@@ -128,7 +128,7 @@ def _bar(
 def _runner_up(picture: Pixels, layout: Layout, candidate: Candidate, top: int) -> None:
     size = layout.small
     baseline = top + layout.row_height - round(0.2 * size)
-    number = Text(_percent(candidate.confidence), size)
+    number = Text(percent(candidate.confidence), size)
     write_right(picture, number, layout.right, baseline, LIGHT)
     if layout.bars:
         right = layout.right - Text("100%", size).width - layout.pad
@@ -171,10 +171,6 @@ def _fill_bar(
     picture[top : top + thickness, left:right] = _TRACK
     end = left + round(_within(share) * (right - left))
     picture[top : top + thickness, left:end] = np.array(colour, dtype=np.uint8)
-
-
-def _percent(confidence: float) -> str:
-    return f"{_within(confidence):.0%}"
 
 
 def _within(share: float) -> float:

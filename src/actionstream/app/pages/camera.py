@@ -146,6 +146,8 @@ def _before(link: CameraLink | None) -> str:
     """While no picture comes. A link that waits for its first one is of a camera that is on."""
     if link is not None and link.state == "waiting":
         return markup.placeholder("Connecting", "Waiting for the camera's first picture.")
+    if link is not None and link.size is not None:  # Stop was pressed, or the connection broke
+        return markup.placeholder("Ready", "The camera has stopped. Press Start to go on.")
     return markup.placeholder("Ready", "Press Start and allow the camera.")
 
 
