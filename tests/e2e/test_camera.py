@@ -34,6 +34,16 @@ KEPT_CAMERA = """
     return (window.kept = await open.call(this, wanted));
   };
 """
+# Keeps the timers by which parts of the page renew themselves, so that a test can take them away.
+KEPT_TIMERS = """
+  const every = window.setInterval;
+  window.renewals = [];
+  window.setInterval = (run, wait, ...rest) => {
+    const timer = every(run, wait, ...rest);
+    if (wait >= 400) window.renewals.push(timer);
+    return timer;
+  };
+"""
 # A browser of a network that lets no UDP through: it has nothing to offer to the server.
 WITHOUT_UDP = (
     "--use-fake-ui-for-media-stream",
@@ -153,6 +163,27 @@ def make_wait(first: Page, second: Page) -> None:
             for page in (first, second):
                 page.reload(timeout=90_000)
                 expect(page.get_by_test_id("action")).to_have_text("Ready", timeout=90_000)
+
+
+def test_a_page_that_stopped_renewing_itself_goes_on(app: App, visit: Visit, film: Film) -> None:
+    """Streamlit can lose a page's timers, at the end of a run, very seldom."""
+    browser = visit(*film("PlayingPiano"))
+    browser.pages[0].add_init_script(KEPT_TIMERS)
+    page = open_camera(browser, app)
+    start(page)
+    expect_action(page, "Playing Piano")
+    newest = page.locator(".as-lane > div").last
+    lost = page.evaluate(
+        "() => window.renewals.splice(0).map((timer) => clearInterval(timer)).length"
+    )
+    assert lost >= 4
+    page.wait_for_timeout(1000)  # for what is on its way
+    stood = newest.get_attribute("style")
+    page.wait_for_timeout(1500)
+    assert newest.get_attribute("style") == stood, "the timers are not what renews the page"
+    expect(newest).not_to_have_attribute("style", stood or "", timeout=60_000)
+    expect_action(page, "Playing Piano")
+    assert page.evaluate("() => window.renewals.length") >= 4
 
 
 def test_a_reloaded_page_starts_again(app: App, visit: Visit, film: Film) -> None:

@@ -9,6 +9,7 @@ import streamlit as st
 
 from actionstream.app import state, words
 from actionstream.app.pages import about, camera, video
+from actionstream.app.pulse import pulse
 from actionstream.app.settings import SettingError
 from actionstream.errors import ActionstreamError
 
@@ -35,6 +36,7 @@ def draw() -> None:
     }
     page = st.navigation(list(pages.values()), position="top")
     st.session_state["pages"] = pages
+    beating = st.container(key="beating")
     try:
         state.visitor()
         model = state.model()
@@ -49,6 +51,8 @@ def draw() -> None:
     if (unusable := state.unusable_model()) is not None:
         st.warning(words.other_model(unusable, model.card.name), icon=":material/warning:")
     page.run()
+    with beating:
+        pulse()
 
 
 def _cannot_start(reason: str) -> None:
