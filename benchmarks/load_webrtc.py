@@ -285,11 +285,14 @@ def find_clips(folder: Path | None, count: int, scratch: Path) -> list[Path]:
 
         make_clip(scratch / "figure.mp4")
         return [scratch / "figure.mp4"]
-    return list(itertools.islice(_one_each(folder), count))
+    found = list(itertools.islice(_one_each(folder), count))
+    if not found:
+        sys.exit(f"{folder}: no folder in it holds an .mp4")
+    return found
 
 
 def _one_each(folder: Path) -> Iterator[Path]:
-    for part in sorted(path for path in folder.iterdir() if path.is_dir()):
+    for part in sorted(path for path in folder.glob("*") if path.is_dir()):
         yield from sorted(part.glob("*.mp4"))[-1:]
 
 

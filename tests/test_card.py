@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actionstream import card as cards
-from actionstream import preprocess
+from actionstream import card_parts, preprocess
 from actionstream.card import BUNDLE_FILES, Card
+from actionstream.card_readable import Readable, read_leniently
 from actionstream.decide import SmoothingRule
 from actionstream.errors import BundleError
 from actionstream.preprocess import Geometry
@@ -110,8 +111,8 @@ def dotted(path: tuple[Any, ...]) -> str:
 def test_the_sweeps_below_reach_every_key() -> None:
     models = [
         model
-        for model in vars(cards).values()
-        if isinstance(model, type) and issubclass(model, cards._Strict) and model.model_fields
+        for model in {**vars(card_parts), **vars(cards)}.values()
+        if isinstance(model, type) and issubclass(model, card_parts.Strict) and model.model_fields
     ]
     assert len(OBJECTS) == len(models) == 8
     assert len(KEYS) == sum(len(model.model_fields) for model in models)
@@ -282,7 +283,7 @@ def test_law_any_spoiled_keys_give_one_error_that_names_each_of_them(
         except (KeyError, IndexError, TypeError):  # what held it is spoiled already
             continue
     text = json.dumps(content)
-    readable = cards.read_leniently(text)
+    readable = read_leniently(text)
     touched = {path[0] for path in spoiled}
     if "files" not in touched:
         assert readable.files == valid()["files"]
@@ -303,8 +304,8 @@ def test_law_any_spoiled_keys_give_one_error_that_names_each_of_them(
     "text", ["[1]", "7", "{}", '{"files": [1], "labels": 3, "encoder": []}', "[" * 99_999, b"\xff"]
 )
 def test_of_what_is_no_card_nothing_is_read(text: str | bytes) -> None:
-    readable = cards.read_leniently(text)
-    assert readable == cards.Readable()
+    readable = read_leniently(text)
+    assert readable == Readable()
     assert readable.digest("head.onnx") is None
 
 
@@ -313,7 +314,7 @@ def test_of_a_faulty_card_the_rest_is_read() -> None:
     content["encoder"] |= {"precision": 7, "colour": "red"}
     content["geometry"]["window_fraction"] = "wide"
     content["files"] |= {"head.onnx": 3, "encoder.onnx": "ABC"}
-    readable = cards.read_leniently(json.dumps(content))
+    readable = read_leniently(json.dumps(content))
     assert (readable.input_size, readable.feature_size, readable.num_labels) == (224, 1280, 3)
     assert readable.digest("weights.safetensors") == valid()["files"]["weights.safetensors"]
     assert (readable.digest("head.onnx"), readable.digest("encoder.onnx")) == (None, None)

@@ -16,7 +16,7 @@ from readings import numbers, same_readings
 from tiny import BLUE, GREEN, GREY, RED, engine_of, plain, tiny_model
 
 import actionstream
-from actionstream import recognizer, stream
+from actionstream import file_reading, stream
 from actionstream.errors import BundleError, EngineError, UnreadableVideoError, VideoError
 from actionstream.frames import Answer, Pixels
 from actionstream.recognizer import Recognizer
@@ -88,7 +88,7 @@ def test_the_batch_changes_nothing(
     for path in (clip, broken):
         model = tiny_model()
         expected = model.recognize(path)
-        monkeypatch.setattr(recognizer, "BATCH", batch)
+        monkeypatch.setattr(file_reading, "BATCH", batch)
         got = model.recognize(path)
         monkeypatch.undo()
         same_readings(expected.readings, got.readings)
@@ -135,19 +135,19 @@ def test_a_file_says_what_was_drawn(tmp_path: Path) -> None:
 
 
 def swap_red_and_blue(patch: pytest.MonkeyPatch) -> None:
-    real = recognizer.preprocess
+    real = file_reading.preprocess
     swapped = lambda p, g: np.ascontiguousarray(real(p, g)[..., ::-1])  # noqa: E731
-    patch.setattr(recognizer, "preprocess", swapped)
+    patch.setattr(file_reading, "preprocess", swapped)
 
 
 def forget_the_ring(patch: pytest.MonkeyPatch) -> None:
-    real = recognizer.window
-    patch.setattr(recognizer, "window", lambda state: real(replace(state, ring=state.ring[-1:])))
+    real = file_reading.window
+    patch.setattr(file_reading, "window", lambda state: real(replace(state, ring=state.ring[-1:])))
 
 
 def every_second_frame(patch: pytest.MonkeyPatch) -> None:
     count = iter(range(10**6))
-    patch.setattr(recognizer, "judge", lambda *_: "not_due" if next(count) % 2 else "due")
+    patch.setattr(file_reading, "judge", lambda *_: "not_due" if next(count) % 2 else "due")
 
 
 def shift_labels(patch: pytest.MonkeyPatch) -> None:

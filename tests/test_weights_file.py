@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from actionstream.bundle import shipped
-from actionstream.card import HeadCard
+from actionstream.card_parts import HeadCard
 from actionstream.weights_file import (
     NotSafetensorsError,
     Tensor,

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from actionstream import card as cards
-from actionstream.card import BUNDLE_FILES, CARD_NAME, Card, Readable
+from actionstream.card import BUNDLE_FILES, CARD_NAME, Card
+from actionstream.card_readable import Readable, read_leniently
 from actionstream.card_text import card_text
 from actionstream.errors import BundleError
 from actionstream.onnx_file import FLOAT, UINT8, NotOnnxError, OnnxFacts, Value, read_facts
@@ -69,7 +70,7 @@ def open_bundle(path: str | Path) -> Bundle:
         raise BundleError(folder, ["there is no such folder"])
     problems = list(_file_problems(folder))
     card, text = _read_card(folder, problems)
-    problems += _content_problems(folder, cards.read_leniently(text))
+    problems += _content_problems(folder, read_leniently(text))
     if problems or card is None:
         raise BundleError(folder, problems)
     return Bundle(folder, card, cards.fingerprint(text))

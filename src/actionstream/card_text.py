@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from actionstream.card import Card, FigureCard
+from actionstream.card import Card
+from actionstream.card_parts import FigureCard
 
 
 def card_text(card: Card) -> str:

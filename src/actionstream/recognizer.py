@@ -3,41 +3,23 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
-
-import numpy as np
 
 from actionstream.bundle import Bundle, open_bundle, resolve
 from actionstream.card import Card
 from actionstream.engines import Engine, open_engine
 from actionstream.engines.checks import default_threads
-from actionstream.errors import NoFramesError, VideoError
-from actionstream.frames import Answer, Failure, Pixels, Reading, Timing, VideoFacts
-from actionstream.preprocess import preprocess, use_threads
-from actionstream.sampling import Clock, fill, judge, see
-from actionstream.stream import (
-    Stream,
-    StreamState,
-    Tally,
-    add_look,
-    conclude,
-    is_ready,
-    warming_up,
-    window,
-)
-from actionstream.video import DEFAULT_LIMITS, Limits, VideoReader
+from actionstream.errors import VideoError
+from actionstream.file_reading import FileReading, Progress
+from actionstream.frames import Answer, Failure
+from actionstream.preprocess import use_threads
+from actionstream.stream import Stream
+from actionstream.video import DEFAULT_LIMITS, Limits
 
 EngineName = Literal["onnx", "torch"]
-Progress = Callable[[float, float | None], None]
-"""Called with the seconds of video done and, if known, the seconds in all. To cancel, raise."""
-
-BATCH = 4
-"""Looks encoded at once when a file is read. On two cores 3 or 4 took 14 % less time than 8, whose
-activations leave the caches, and 5 % less than 2."""
 
 
 def load(
@@ -122,8 +104,17 @@ class Recognizer:
             VideoError: the file gives no pictures; `kind` says why. A damaged file that gave at
                 least one look has an answer with the damage counted.
         """
-        name = source or str(path)
-        return _FileReading(self, os.fspath(path), name, progress, limits).run()
+        reading = FileReading(
+            engine=self.engine,
+            card=self.card,
+            identity=self.identity,
+            path=os.fspath(path),
+            source=source or str(path),
+            threads=self.threads,
+            progress=progress,
+            limits=limits,
+        )
+        return reading.run()
 
     def recognize_many(
         self,
@@ -159,131 +150,6 @@ class Recognizer:
             return self.recognize(path, source=source, progress=progress)
         except VideoError as error:
             return Answer(source or str(path), self.labels, error=Failure.of(error))
-
-
-@dataclass(slots=True)
-class _Look:
-    """A frame that will be looked at: its time, whether the stream starts afresh, the input."""
-
-    time_seconds: float
-    afresh: bool
-    image: Pixels
-
-
-@dataclass(slots=True)
-class _FileReading:
-    """One pass over one file: decode, look, encode in batches, read, conclude."""
-
-    model: Recognizer
-    path: str
-    source: str
-    progress: Progress | None
-    limits: Limits
-    state: StreamState = field(default_factory=StreamState)
-    waiting: list[_Look] = field(default_factory=list)
-    encoded: int = 0
-    encode_seconds: float = 0.0
-    head_seconds: float = 0.0
-
-    def run(self) -> Answer:
-        began = time.perf_counter()
-        tally = Tally(self.model.card)
-        with VideoReader(self.path, threads=self.model.threads, limits=self.limits) as reader:
-            duration = reader.probe.duration_seconds
-            for look in self._looks(reader):
-                self.waiting.append(look)
-                if len(self.waiting) == BATCH:
-                    self._read_waiting(tally)
-                    if self.progress is not None:
-                        self.progress(look.time_seconds, duration)
-            self._read_waiting(tally)
-        if tally.count == 0 and self.state.ring is not None:
-            last = self.state.clock.last_look_seconds or 0.0
-            tally.add(self._conclude([(self.state, last)])[0], 0.0)
-        total = time.perf_counter() - began
-        decode = total - self.encode_seconds - self.head_seconds
-        timing = Timing(total, decode, self.encode_seconds)
-        if tally.count == 0:
-            raise NoFramesError(self.path, "no frame could be decoded")
-        return tally.answer(
-            self.source,
-            reader.duration_seconds,
-            model=self.model.identity,
-            video=_facts(reader, self.encoded),
-            timing=timing,
-        )
-
-    def _looks(self, reader: VideoReader) -> Iterator[_Look]:
-        """The frames that are due, as encoder inputs. No look is dropped in a file."""
-        rule, geometry = self.model.card.sampling, self.model.card.input_geometry
-        clock = Clock()
-        for frame in reader:
-            moment = judge(clock, frame.time_seconds, rule)
-            if moment == "repeated":
-                continue
-            clock = see(Clock() if moment == "afresh" else clock, frame.time_seconds)
-            if moment != "not_due":
-                clock, _ = fill(clock, frame.time_seconds, rule)
-                image = preprocess(frame.to_rgb(), geometry)
-                yield _Look(frame.time_seconds, moment == "afresh", image)
-
-    def _read_waiting(self, tally: Tally) -> None:
-        """Encode the waiting looks as one batch and add their readings to the tally."""
-        if not self.waiting:
-            return
-        began = time.perf_counter()
-        features = self.model.engine.encode(np.stack([look.image for look in self.waiting]))
-        self.encode_seconds += time.perf_counter() - began
-        self.encoded += len(self.waiting)
-        moments: list[tuple[StreamState, float]] = []
-        for look, feature in zip(self.waiting, features, strict=True):
-            if look.afresh:
-                self._add(moments, tally)
-                self.state = StreamState()
-            seen = replace(self.state, clock=see(self.state.clock, look.time_seconds))
-            self.state = add_look(seen, look.time_seconds, feature, self.model.card)
-            moments.append((self.state, look.time_seconds))
-        self._add(moments, tally)
-        self.waiting.clear()
-
-    def _add(self, moments: list[tuple[StreamState, float]], tally: Tally) -> None:
-        """Read these moments of one unbroken stretch and add their readings; empties the list."""
-        card = self.model.card
-        ready = [moment for moment in moments if is_ready(moment[0], card)]
-        for state, seconds in moments[: len(moments) - len(ready)]:
-            tally.add(warming_up(state, seconds, card), 0.0)
-        for reading in self._conclude(ready):
-            tally.add(reading, 0.0)
-        moments.clear()
-
-    def _conclude(self, moments: list[tuple[StreamState, float]]) -> list[Reading]:
-        if not moments:
-            return []
-        began = time.perf_counter()
-        windows = np.stack([window(state) for state, _ in moments])
-        logits, known = self.model.engine.read(windows)
-        readings = []
-        for (state, seconds), row, score in zip(moments, logits, known, strict=True):
-            current = replace(state, smoothed=self.state.smoothed)
-            done, reading = conclude(current, seconds, row, float(score), self.model.card)
-            self.state = replace(self.state, smoothed=done.smoothed)
-            readings.append(reading)
-        self.head_seconds += time.perf_counter() - began
-        return readings
-
-
-def _facts(reader: VideoReader, encoded: int) -> VideoFacts:
-    probe = reader.probe
-    return VideoFacts(
-        reader.duration_seconds,
-        probe.frame_rate,
-        probe.width,
-        probe.height,
-        reader.frames_read,
-        encoded,
-        reader.corrupt_packets,
-        reader.truncated,
-    )
 
 
 class _Bar:

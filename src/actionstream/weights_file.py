@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from actionstream.card import HeadCard
+from actionstream.card_parts import HeadCard
 
 Shape = tuple[int | None, ...]
 """None where the card does not tell the size."""

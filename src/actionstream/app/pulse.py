@@ -2,7 +2,7 @@
 
 What a run still has to tell is dropped by Streamlit (seen with 1.67) if a part of the page asks to
 be renewed in the very moment in which that run ends. The timers of the parts may be in it: then a
-camera's answer would stand still for good. Seen at one of about 170 starts on a busy server.
+camera's answer would stand still for good. It is seldom, even on a busy server.
 """
 
 from __future__ import annotations
