@@ -261,6 +261,16 @@ def test_clips_that_cannot_be_read_are_reported_and_the_others_stored(
     assert not list(store.folder.rglob("*.tmp"))
 
 
+def test_failures_are_told_in_the_order_of_the_clips(encoder_file: Path, tmp_path: Path) -> None:
+    """Whichever thread ends first: the same clips give the same report."""
+    bad = [Clip(tmp_path / f"{number}.mp4", None, "g", str(number)) for number in range(40)]
+    bad[0].path.write_bytes(bytes(30_000_000))  # the first takes the longest
+    bad[7].path.write_bytes(b"not a video")
+    store = toy.open_store(tmp_path / "store", encoder_file)
+    failed = store.fill(bad, [0], workers=4)
+    assert [one.clip for one in failed] == bad
+
+
 def test_a_clip_of_one_frame_is_stored_in_every_view(encoder_file: Path, tmp_path: Path) -> None:
     """Views other than the served one begin at a later phase, where such a clip is over."""
     path = clips.make_clip(tmp_path / "one.mp4", frames=1)

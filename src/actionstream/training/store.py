@@ -148,7 +148,8 @@ class FeatureStore:
             progress: called with (done, in all), clips.
 
         Returns:
-            The clips that could not be read, with the cause; the others are stored.
+            The clips that could not be read, with the cause, in the order of `clips`; the others
+            are stored.
         """
         wanted = list(views)
         failed: list[Failed] = []
@@ -163,7 +164,8 @@ class FeatureStore:
                     raise error
                 if progress is not None:
                     progress(done, len(clips))
-        return failed
+        place = {clip: number for number, clip in enumerate(clips)}
+        return sorted(failed, key=lambda one: place[one.clip])
 
     def _fill_one(self, clip: Clip, views: Sequence[int]) -> None:
         missing = [number for number in views if not self.has(clip, number)]
