@@ -11,6 +11,7 @@ import av
 import numpy as np
 import pytest
 from clips import picture
+from streams import PATIENCE_SECONDS
 
 from actionstream.app.camera_link import CameraLink
 from actionstream.app.models import Models
@@ -109,7 +110,7 @@ def test_who_waits_for_a_place_gets_a_small_picture_now_and_then(
     worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """So that those who are served keep the processor: only decoding cannot be spared."""
-    monkeypatch.setattr("actionstream.app.camera_link.STILL_SECONDS", 0.2)
+    monkeypatch.setattr("actionstream.app.camera_link.STILL_SECONDS", PATIENCE_SECONDS)
     monkeypatch.setattr("actionstream.app.camera_link.from_webrtc", None)
     with worker.open():
         link = link_on(worker)
@@ -117,7 +118,7 @@ def test_who_waits_for_a_place_gets_a_small_picture_now_and_then(
         assert link.state == "busy"
         assert back[0] is back[1] is back[2]
         assert (back[0].width, back[0].height) == (160, 120)
-        time.sleep(0.25)
+        monkeypatch.setattr("actionstream.app.camera_link.STILL_SECONDS", 0.0)
         assert link.recv(frame(3)) is not back[0]
         link.end()
 
@@ -173,10 +174,10 @@ def test_a_camera_that_stops_sending_is_stalled(worker: Worker) -> None:
     time.sleep(0.05)
     assert link.stalled_seconds == 0, "not before the first frame"
     link.recv(frame())
-    time.sleep(0.05)
-    assert link.stalled_seconds >= 0.05
+    time.sleep(1.0)
+    assert link.stalled_seconds >= 1.0
     link.recv(frame(1))
-    assert link.stalled_seconds < 0.05
+    assert link.stalled_seconds < 1.0
     link.end()
     time.sleep(0.05)
     assert link.stalled_seconds >= 0.05, "the page may not know of the end"
