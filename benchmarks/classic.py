@@ -18,7 +18,7 @@ from torch import nn
 from torchvision import transforms
 from torchvision.models import resnet18
 
-from actionstream.sampling import Clock, SamplingRule, fill, judge, see
+from actionstream.inference.sampling import Clock, SamplingRule, fill, judge, see
 
 SIZE = 112
 LOOKS = 16

@@ -18,9 +18,9 @@ from collections.abc import Callable
 from common import machine, moving_pictures, rss_megabytes, verdict
 
 import actionstream
-from actionstream.frames import Pixels
 from actionstream.live import Worker
 from actionstream.recognizer import Recognizer
+from actionstream.results import Pixels
 
 GROWTH_BAR_MEGABYTES = 20.0
 WARM_MINUTES = 2

@@ -21,7 +21,7 @@ import numpy as np
 from common import alternate, difference, machine, moving_pictures, verdict
 
 import actionstream
-from actionstream.preprocess import preprocess
+from actionstream.inference.preprocess import preprocess
 from actionstream.recognizer import Recognizer
 
 OVERHEAD_BARS = {(320, 240): 1.5, (640, 480): 2.5}  # milliseconds by frame size

@@ -281,7 +281,7 @@ def report(
 def find_clips(folder: Path | None, count: int, scratch: Path) -> list[Path]:
     """Clips for the visitors: the first of different subfolders, or the drawn figure."""
     if folder is None:
-        from actionstream.demo import make_clip
+        from actionstream.evaluation.demo import make_clip
 
         make_clip(scratch / "figure.mp4")
         return [scratch / "figure.mp4"]

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from actionstream.bundle import resolve
+from actionstream.bundle.folder import resolve
 from actionstream.recognizer import Recognizer, load
 
 REPOSITORY = Path(__file__).resolve().parent.parent

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from actionstream.frames import Reading
+from actionstream.results import Reading
 
 EXACT = ("status", "time_seconds", "looks_seen", "label", "known", "shown")
 CLOSE = ("known_score", "shown_confidence")

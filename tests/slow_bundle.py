@@ -15,7 +15,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from actionstream.bundle import resolve
+from actionstream.bundle.folder import resolve
 
 SIDE, PRODUCTS = 4096, 4
 RESET_AFTER_SECONDS = 0.36

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actionstream.engines import Engine
-from actionstream.frames import Pixels
+from actionstream.results import Pixels
 
 PATIENCE_SECONDS = 20.0  # for what must happen, on a machine that may be busy
 

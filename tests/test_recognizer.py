@@ -16,11 +16,12 @@ from readings import numbers, same_readings
 from tiny import BLUE, GREEN, GREY, RED, engine_of, plain, tiny_model
 
 import actionstream
-from actionstream import file_reading, stream
 from actionstream.errors import BundleError, EngineError, UnreadableVideoError, VideoError
-from actionstream.frames import Answer, Pixels
+from actionstream.evaluation.verify import compare, play, verify_clip
+from actionstream.inference import file as file_reading
+from actionstream.inference import stream
 from actionstream.recognizer import Recognizer
-from actionstream.verify import compare, play, verify_clip
+from actionstream.results import Answer, Pixels
 from actionstream.video import VideoReader
 
 COLOURS = (BLUE, GREY, RED, GREEN)

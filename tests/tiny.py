@@ -12,14 +12,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from actionstream.bundle import Bundle
-from actionstream.card import BUNDLE_FILES, Card
+from actionstream.bundle.card import BUNDLE_FILES, Card
+from actionstream.bundle.folder import Bundle
 from actionstream.engines import EngineName
 from actionstream.engines.checks import check_features, check_images
-from actionstream.frames import Pixels
-from actionstream.preprocess import Geometry, fingerprint
+from actionstream.inference.preprocess import Geometry, fingerprint
+from actionstream.inference.sampling import WINDOW
 from actionstream.recognizer import Recognizer
-from actionstream.sampling import WINDOW
+from actionstream.results import Pixels
 
 SIZE = 16
 SHARPNESS = 6.0  # logits of a pure colour

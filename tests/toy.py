@@ -13,8 +13,8 @@ from onnx import TensorProto, helper
 
 from actionstream.datasets import Clip
 from actionstream.engines.onnx import OnnxEncoder, open_encoder
-from actionstream.preprocess import Geometry
-from actionstream.sampling import SamplingRule
+from actionstream.inference.preprocess import Geometry
+from actionstream.inference.sampling import SamplingRule
 from actionstream.training.recipe import Recipe
 from actionstream.training.store import FeatureStore
 from actionstream.training.windows import Sample

@@ -31,7 +31,9 @@ if TYPE_CHECKING:
         VideoTooLargeError,
         VideoWriteError,
     )
-    from actionstream.frames import (
+    from actionstream.inference.stream import Stream
+    from actionstream.recognizer import Recognizer, load
+    from actionstream.results import (
         Answer,
         Candidate,
         Failure,
@@ -41,8 +43,6 @@ if TYPE_CHECKING:
         Timing,
         VideoFacts,
     )
-    from actionstream.recognizer import Recognizer, load
-    from actionstream.stream import Stream
 
 __version__ = "0.1.0"
 
@@ -81,16 +81,16 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Answer": "frames",
-    "Candidate": "frames",
-    "Failure": "frames",
-    "Frame": "frames",
-    "Reading": "frames",
+    "Answer": "results",
+    "Candidate": "results",
+    "Failure": "results",
+    "Frame": "results",
+    "Reading": "results",
     "Recognizer": "recognizer",
-    "Segment": "frames",
-    "Stream": "stream",
-    "Timing": "frames",
-    "VideoFacts": "frames",
+    "Segment": "results",
+    "Stream": "inference.stream",
+    "Timing": "results",
+    "VideoFacts": "results",
     "load": "recognizer",
 }
 """Where a public name lives; the errors, all the others, live in `errors`."""

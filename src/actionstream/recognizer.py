@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from actionstream.bundle import Bundle, open_bundle, resolve
-from actionstream.card import Card
+from actionstream.bundle.card import Card
+from actionstream.bundle.folder import Bundle, open_bundle, resolve
 from actionstream.engines import Engine, open_engine
 from actionstream.engines.checks import default_threads
 from actionstream.errors import VideoError
-from actionstream.file_reading import FileReading, Progress
-from actionstream.frames import Answer, Failure
-from actionstream.preprocess import use_threads
-from actionstream.stream import Stream
+from actionstream.inference.file import FileReading, Progress
+from actionstream.inference.preprocess import use_threads
+from actionstream.inference.stream import Stream
+from actionstream.results import Answer, Failure
 from actionstream.video import DEFAULT_LIMITS, Limits
 
 EngineName = Literal["onnx", "torch"]

@@ -14,8 +14,8 @@ from PIL import Image
 
 from actionstream.app import downloads
 from actionstream.draw import colour_of, draw_timeline
-from actionstream.frames import Answer, Segment, VideoFacts
 from actionstream.recognizer import Recognizer
+from actionstream.results import Answer, Segment, VideoFacts
 
 
 def rows(answer: Answer) -> list[dict[str, str]]:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actionstream.app import markup
-from actionstream.frames import Candidate, Segment
+from actionstream.results import Candidate, Segment
 
 EVIL = '<img src=x onerror=alert(1)>"&'
 

@@ -12,7 +12,7 @@ from streams import PATIENCE_SECONDS, eventually
 
 from actionstream.app import models as module
 from actionstream.app.models import Models
-from actionstream.bundle import shipped
+from actionstream.bundle.folder import shipped
 from actionstream.errors import BundleError
 from actionstream.recognizer import Recognizer, load
 

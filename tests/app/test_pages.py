@@ -13,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 
 from actionstream.app import markup, state
 from actionstream.app.settings import ICE_SERVERS, MAX_SESSIONS, MAX_STORAGE, MAX_UPLOAD, MODELS
-from actionstream.bundle import shipped
+from actionstream.bundle.folder import shipped
 from actionstream.errors import BundleError
 from actionstream.recognizer import Recognizer
 

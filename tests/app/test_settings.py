@@ -19,7 +19,7 @@ from actionstream.app.settings import (
     parse_ice_servers,
     read_settings,
 )
-from actionstream.bundle import shipped
+from actionstream.bundle.folder import shipped
 
 TURN = {"urls": ["turn:turn.example.org:3478"], "username": "me", "credential": "secret"}
 

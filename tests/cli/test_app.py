@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from browsing import App, end, free_port, serving, serving_script
 
-from actionstream.bundle import shipped
+from actionstream.bundle.folder import shipped
 from actionstream.cli import main
 
 HEALTH = "_stcore/health"

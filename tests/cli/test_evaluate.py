@@ -14,7 +14,7 @@ import pytest
 from conftest import HAS_TORCH
 
 from actionstream import cli
-from actionstream.bundle import open_bundle
+from actionstream.bundle.folder import open_bundle
 
 pytestmark = [
     pytest.mark.torch,

@@ -11,7 +11,7 @@ import pytest
 
 from actionstream.cli.results import choose_layout
 from actionstream.errors import NoVideoStreamError
-from actionstream.frames import Answer, Failure, Segment, VideoFacts
+from actionstream.results import Answer, Failure, Segment, VideoFacts
 
 LABELS = ("PushUps", "Lunges", "JumpRope")
 FACTS = VideoFacts(3.2, 25.0, 320, 240, 80, 16, 0, False)

@@ -17,8 +17,8 @@ from cli_process import COMMAND, environment
 from conftest import HAS_TORCH
 
 from actionstream import cli
-from actionstream.bundle import open_bundle
-from actionstream.card import BUNDLE_FILES, file_digest
+from actionstream.bundle.card import BUNDLE_FILES, file_digest
+from actionstream.bundle.folder import open_bundle
 from actionstream.recognizer import load
 
 pytestmark = [

@@ -14,9 +14,10 @@ from cli_process import Run
 from conftest import HAS_TORCH
 from tiny import tiny_model
 
-from actionstream import cli, datasets, demo
+from actionstream import cli, datasets
 from actionstream.cli import data
 from actionstream.datasets.check import check_dataset
+from actionstream.evaluation import demo
 from actionstream.video import VideoReader
 
 

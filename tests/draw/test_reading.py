@@ -13,7 +13,7 @@ from actionstream.draw import draw_reading, reading, spoken
 from actionstream.draw.layout import lay_out
 from actionstream.draw.text import BOLD, Text, fit
 from actionstream.errors import FrameError
-from actionstream.frames import Candidate, Pixels
+from actionstream.results import Candidate, Pixels
 
 TOP = [Candidate("PushUps", 0.62), Candidate("WallPushups", 0.21), Candidate("Lunges", 0.11)]
 SIZES = [(64, 64), (160, 120), (320, 240), (640, 360), (720, 1280), (1920, 1080), (333, 77)]

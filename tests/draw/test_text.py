@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from actionstream.draw.labels import visible
 from actionstream.draw.text import BOLD, REGULAR, Text, fit, write, write_right
-from actionstream.frames import Pixels
+from actionstream.results import Pixels
 
 WHITE = (255, 255, 255)
 

@@ -7,7 +7,7 @@ import pytest
 
 from actionstream.draw import colour_of, draw_timeline
 from actionstream.draw.timeline import _Axis, _clock, _tick_step
-from actionstream.frames import Pixels, Segment
+from actionstream.results import Pixels, Segment
 
 SEGMENTS = [
     Segment(0.0, 0.6, None, None),

@@ -14,7 +14,7 @@ torch = pytest.importorskip("torch", reason="the bundles of these tests need the
 
 import bundles  # noqa: E402
 
-from actionstream.bundle import Bundle, open_bundle  # noqa: E402
+from actionstream.bundle.folder import Bundle, open_bundle  # noqa: E402
 from actionstream.engines import Engine, open_engine  # noqa: E402
 from actionstream.engines.onnx import open_encoder, open_head  # noqa: E402
 from actionstream.errors import (  # noqa: E402

@@ -12,9 +12,9 @@ import pytest
 from streams import PATIENCE_SECONDS, WatchedEngine, camera, eventually, picture
 
 from actionstream.errors import FrameError
-from actionstream.frames import Pixels, Reading
 from actionstream.live import Session, Worker
 from actionstream.recognizer import Recognizer
+from actionstream.results import Pixels, Reading
 
 
 @pytest.fixture

@@ -14,9 +14,9 @@ import pytest
 from streams import PATIENCE_SECONDS, WatchedEngine, camera, eventually, picture
 
 from actionstream.errors import BusyError, EngineError, FrameError
-from actionstream.frames import Pixels, Reading
 from actionstream.live import Session, Worker
 from actionstream.recognizer import Recognizer
+from actionstream.results import Pixels, Reading
 from actionstream.video import VideoReader
 
 Watched = tuple[Recognizer, WatchedEngine]

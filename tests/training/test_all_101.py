@@ -16,7 +16,7 @@ import torch
 from torchvision.models import resnet18
 
 import actionstream
-from actionstream.card import Card
+from actionstream.bundle.card import Card
 from actionstream.cli import main
 from actionstream.datasets import UCF101_LABELS, load_ucf101
 from actionstream.recognizer import Recognizer

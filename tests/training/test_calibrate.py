@@ -11,7 +11,8 @@ import torch
 import toy
 from numpy.typing import NDArray
 
-from actionstream import decide
+from actionstream.evaluation.metrics import area_under_roc
+from actionstream.inference import postprocess as decide
 from actionstream.training.calibrate import (
     KEPT_CORRECT,
     OTHER,
@@ -25,7 +26,6 @@ from actionstream.training.calibrate import (
 from actionstream.training.card_fields import validation_figures
 from actionstream.training.crossval import CrossValidation, cross_validate, read_clip
 from actionstream.training.loop import fit_head
-from actionstream.training.metrics import area_under_roc
 from actionstream.training.windows import Sample, served_windows
 
 pytestmark = pytest.mark.torch

@@ -12,8 +12,8 @@ import pytest
 
 from actionstream.datasets import Clip
 from actionstream.errors import NoFramesError
-from actionstream.preprocess import Geometry
-from actionstream.sampling import SamplingRule, due_times
+from actionstream.inference.preprocess import Geometry
+from actionstream.inference.sampling import SamplingRule, due_times
 from actionstream.training.clip_frames import FrameLoader, Pictures, draw_window, read_pictures
 from actionstream.training.frame_recipe import CLASSIC
 from actionstream.training.views import View

@@ -115,7 +115,7 @@ def test_weights_hold_both_networks(folder: Path) -> None:
 
 
 def test_a_bundle_gives_the_networks_that_made_it(folder: Path) -> None:
-    from actionstream.bundle import open_bundle
+    from actionstream.bundle.folder import open_bundle
 
     bundle = open_bundle(folder)
     images = bundles.pictures(16, seed=4)

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from actionstream.errors import TrainingError
+from actionstream.inference.sampling import WINDOW
 from actionstream.networks.encoders import ENCODERS
 from actionstream.networks.heads import build_head
-from actionstream.sampling import WINDOW
 from actionstream.training.recipe import RECIPES, find_recipe
 from actionstream.training.run import sampling_rule
 

@@ -16,13 +16,13 @@ import pytest
 import toy
 
 import actionstream
-from actionstream.bundle import Bundle, open_bundle
+from actionstream.bundle.folder import Bundle, open_bundle
 from actionstream.datasets import Clip, Split, fingerprint, load_others
 from actionstream.engines.onnx import open_encoder
 from actionstream.engines.torch import build_networks
 from actionstream.errors import LeakError, TrainingError
+from actionstream.inference.preprocess import Geometry
 from actionstream.networks.encoders import build_encoder
-from actionstream.preprocess import Geometry
 from actionstream.training.calibrate import calibrate
 from actionstream.training.card_fields import card_fields
 from actionstream.training.crossval import cross_validate

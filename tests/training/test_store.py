@@ -20,15 +20,15 @@ import toy
 from cli_process import environment
 from numpy.typing import NDArray
 
-from actionstream.bundle import Bundle
-from actionstream.card import Card
+from actionstream.bundle.card import Card
+from actionstream.bundle.folder import Bundle
 from actionstream.datasets import Clip, load_others
 from actionstream.engines.onnx import OnnxEncoder, open_encoder
 from actionstream.errors import TrainingError
+from actionstream.inference.preprocess import Geometry, fingerprint
+from actionstream.inference.sampling import SamplingRule
 from actionstream.networks.known import ServedHead, build_served_head
-from actionstream.preprocess import Geometry, fingerprint
 from actionstream.recognizer import Recognizer
-from actionstream.sampling import SamplingRule
 from actionstream.training import store as store_module
 from actionstream.training.store import FeatureStore, Looks
 from actionstream.training.windows import load_samples, random_windows, served_windows
@@ -155,7 +155,7 @@ def test_stored_features_are_those_of_the_encoder_on_the_same_frames(
     store.fill([clip], [0])
     looks = store.load(clip)
     assert (looks.features.dtype, looks.filled.tolist()) == (np.dtype(np.float16), [1] * 11)
-    from actionstream.preprocess import preprocess
+    from actionstream.inference.preprocess import preprocess
     from actionstream.video import VideoReader
 
     with VideoReader(path) as reader:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from actionstream.preprocess import CENTRE, Geometry, preprocess
+from actionstream.inference.preprocess import CENTRE, Geometry, preprocess
 from actionstream.training.views import SERVED, SPEEDS, View, draw_view, paint
 
 

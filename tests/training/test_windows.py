@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from actionstream.datasets.clips import Clip
-from actionstream.sampling import WINDOW
+from actionstream.inference.sampling import WINDOW
 from actionstream.training.store import Looks
 from actionstream.training.windows import (
     Sample,
@@ -71,9 +71,9 @@ def test_random_windows_are_among_those_that_serving_reads() -> None:
 @pytest.mark.parametrize("filled", [[1] * 20, [2, 1, 5, 1, 1], [1, 1]])
 def test_windows_equal_the_rings_of_a_stream(filled: list[int]) -> None:
     """The store's windows against `stream.window` on the same looks."""
-    pytest.importorskip("actionstream.stream")
-    from actionstream.sampling import Clock
-    from actionstream.stream import StreamState, window
+    pytest.importorskip("actionstream.inference.stream")
+    from actionstream.inference.sampling import Clock
+    from actionstream.inference.stream import StreamState, window
 
     one = sample(filled)
     rings, ring = [], np.zeros((0, 3), np.float32)

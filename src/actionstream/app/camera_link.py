@@ -12,11 +12,11 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
-from actionstream.annotate import draw
 from actionstream.draw import draw_reading
+from actionstream.draw.annotate import draw
 from actionstream.errors import ActionstreamError, BusyError
-from actionstream.frames import Pixels, Reading, Segment
 from actionstream.live import Session, SessionStatistics
+from actionstream.results import Pixels, Reading, Segment
 from actionstream.video import fitted, from_webrtc, to_webrtc
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from pathlib import PurePath
 
 from actionstream.app.text import shortened
 from actionstream.draw import draw_timeline
-from actionstream.frames import Answer
+from actionstream.results import Answer
 from actionstream.video.png import encode_png
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from actionstream.errors import VideoError
-from actionstream.frames import Answer
+from actionstream.results import Answer
 
 Stage = Literal["waiting", "reading", "drawing", "converting", "done", "failed", "cancelled"]
 FINISHED: frozenset[Stage] = frozenset({"done", "failed", "cancelled"})

@@ -10,13 +10,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from actionstream.annotate import annotate
 from actionstream.app.job import Cancelled, Job, Stage
 from actionstream.app.space import NoRoomError
 from actionstream.app.turns import GIVE_UP_SECONDS, Turn, Turns
+from actionstream.draw.annotate import annotate
 from actionstream.errors import VideoError
-from actionstream.frames import Answer
 from actionstream.recognizer import Recognizer
+from actionstream.results import Answer
 from actionstream.video import Limits
 from actionstream.video.transcode import browser_playable, to_browser_mp4
 

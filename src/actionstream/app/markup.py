@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from actionstream.app.text import html
 from actionstream.draw import colour_of, percent, spoken
-from actionstream.frames import Candidate, Segment
+from actionstream.results import Candidate, Segment
 
 NO_ACTION = "No known action"
 MOST_ROWS = 6

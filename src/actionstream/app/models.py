@@ -6,8 +6,8 @@ import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from actionstream.bundle import resolve, shipped
-from actionstream.card import CARD_NAME
+from actionstream.bundle.card import CARD_NAME
+from actionstream.bundle.folder import resolve, shipped
 from actionstream.errors import BusyError
 from actionstream.live import Session, Worker
 from actionstream.recognizer import Recognizer, load

@@ -7,7 +7,7 @@ import streamlit as st
 from actionstream.app import downloads, markup, words
 from actionstream.app.job import Job
 from actionstream.app.text import plain
-from actionstream.frames import Answer, VideoFacts
+from actionstream.results import Answer, VideoFacts
 
 
 def draw(job: Job) -> None:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from actionstream.bundle import shipped
-from actionstream.card import CARD_NAME
+from actionstream.bundle.card import CARD_NAME
+from actionstream.bundle.folder import shipped
 
 MODELS = "ACTIONSTREAM_MODELS"
 MAX_SESSIONS = "ACTIONSTREAM_MAX_SESSIONS"

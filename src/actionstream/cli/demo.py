@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from actionstream.cli.options import add_model_options, load_model
 
 if TYPE_CHECKING:
-    from actionstream.demo import DemoReport
+    from actionstream.evaluation.demo import DemoReport
 
 
 def add_parser(subparsers: Any) -> None:
@@ -26,7 +26,7 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the self-check; 0 if all is well, else 1."""
     from actionstream.cli.progress import ProgressLine
-    from actionstream.demo import run_demo
+    from actionstream.evaluation.demo import run_demo
 
     model = load_model(args)
     with ProgressLine(1.0) as line:

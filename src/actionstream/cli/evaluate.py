@@ -15,7 +15,7 @@ from actionstream.errors import DatasetError, MissingExtraError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from actionstream.card_parts import TrainingCard
+    from actionstream.bundle.card_parts import TrainingCard
     from actionstream.datasets.clips import Clip, Split
 
 SIDES = ("test", "validation", "train", "all")
@@ -49,10 +49,10 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Evaluate and print."""
     try:
-        from actionstream.training.evaluate import evaluate, write_report
+        from actionstream.evaluation.evaluate import evaluate, write_report
     except ImportError:
         raise MissingExtraError("evaluation", "train") from None
-    from actionstream.bundle import open_bundle, resolve
+    from actionstream.bundle.folder import open_bundle, resolve
     from actionstream.cli.progress import ProgressLine
     from actionstream.recognizer import load
 

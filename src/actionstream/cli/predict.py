@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from actionstream.cli.progress import ProgressLine
     from actionstream.cli.results import Layout
     from actionstream.cli.sources import Source
-    from actionstream.frames import Answer
     from actionstream.recognizer import Recognizer
+    from actionstream.results import Answer
 
 _EPILOG = """\
 A folder is walked recursively, sorted by code point. A quoted pattern ('clips/**/*.mp4') is
@@ -118,7 +118,7 @@ class _Job:
         return self._annotate(source, answer, target, self._report(index + 0.5, 0.5, source.name))
 
     def _recognize(self, source: Source, progress: Callable[[float, float | None], None]) -> Answer:
-        from actionstream.frames import Answer, Failure
+        from actionstream.results import Answer, Failure
 
         if source.error is not None or source.path is None:
             assert source.error is not None
@@ -132,7 +132,7 @@ class _Job:
         target: Path,
         progress: Callable[[float, float | None], None],
     ) -> bool:
-        from actionstream.annotate import annotate
+        from actionstream.draw.annotate import annotate
 
         assert source.path is not None
         try:

@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 from rich.cells import cell_len, set_cell_size
 
 from actionstream.draw import percent
-from actionstream.frames import Answer, Candidate, Segment
+from actionstream.results import Answer, Candidate, Segment
 
 Format = Literal["table", "json", "csv"]
 

@@ -126,7 +126,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _train(args: argparse.Namespace) -> int:
-    from actionstream.bundle import resolve
+    from actionstream.bundle.folder import resolve
     from actionstream.training.recipe import find_recipe
     from actionstream.training.run import Settings, experiment, train
 

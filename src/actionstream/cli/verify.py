@@ -11,8 +11,8 @@ from actionstream.cli.options import add_model_options, load_model
 from actionstream.errors import MissingExtraError, VideoError
 
 if TYPE_CHECKING:
+    from actionstream.evaluation.verify import Verification
     from actionstream.recognizer import Recognizer
-    from actionstream.verify import Verification
 
 
 def add_parser(subparsers: Any) -> None:
@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _verify(args: argparse.Namespace) -> int:
     from actionstream.cli.progress import ProgressLine
-    from actionstream.verify import verify_clip
+    from actionstream.evaluation.verify import verify_clip
     from actionstream.video import probe
 
     probe(args.clip)  # a bad clip is told before PyTorch is loaded

@@ -89,10 +89,10 @@ def _size(text: str) -> tuple[int, int]:
 
 def run(args: argparse.Namespace) -> int:
     """Watch until Ctrl-C, `--seconds` or an error, then say what was seen."""
-    from actionstream.cli.camera_watch import CameraWatch
     from actionstream.errors import VideoError
-    from actionstream.live.commands import parse_command
     from actionstream.video.address import parse_address
+    from actionstream.webcam.commands import parse_command
+    from actionstream.webcam.watch import CameraWatch
 
     parse_address(args.source)  # a slip is told before the model is loaded
     command = None if args.on_action is None else parse_command(args.on_action)

@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from actionstream.datasets.clips import SIDES, Clip, Side, Split, fingerprint
-from actionstream.datasets.csv_list import load_csv
-from actionstream.datasets.folder import load_folder
+from actionstream.datasets.formats.csv import load_csv
+from actionstream.datasets.formats.folder import load_folder
+from actionstream.datasets.formats.hmdb51 import load_hmdb51
+from actionstream.datasets.formats.kaggle import load_kaggle
+from actionstream.datasets.formats.ucf101 import UCF101_LABELS, load_ucf101
 from actionstream.datasets.grouping import Grouping
 from actionstream.datasets.groups import carve_folds, carve_validation, random_split
-from actionstream.datasets.hmdb51 import load_hmdb51
-from actionstream.datasets.kaggle import load_kaggle
 from actionstream.datasets.labelled import load_labelled, load_others
 from actionstream.datasets.leak import Duplicate, check_leaks, join_groups
-from actionstream.datasets.ucf101 import UCF101_LABELS, load_ucf101
 from actionstream.errors import DatasetError
 
 Layout = Literal["ucf101", "kaggle", "hmdb51", "csv", "folder"]

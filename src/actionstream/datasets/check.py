@@ -12,10 +12,10 @@ from typing import Literal
 from actionstream.datasets import Layout, load_dataset
 from actionstream.datasets.clips import Split
 from actionstream.datasets.files import subfolders, videos_below, videos_in
-from actionstream.datasets.kaggle import FOLDERS, read_published
+from actionstream.datasets.formats.kaggle import FOLDERS, read_published
+from actionstream.datasets.formats.ucf101 import UCF101_LABELS, find_clips_folder
 from actionstream.datasets.leak import content_hashes, find_duplicates, find_leaks
 from actionstream.datasets.report import CheckReport, Unreadable
-from actionstream.datasets.ucf101 import UCF101_LABELS, find_clips_folder
 from actionstream.errors import VideoError
 from actionstream.video import probe
 

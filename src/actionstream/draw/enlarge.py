@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from actionstream.frames import Pixels
+from actionstream.results import Pixels
 
 ROOMY = (120, 90)
 """Frames at least so wide and so high carry a whole reading; smaller ones are enlarged."""

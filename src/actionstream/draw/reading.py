@@ -23,7 +23,7 @@ import numpy as np
 from actionstream.draw.labels import UNKNOWN, Colour, percent, spoken, visible
 from actionstream.draw.layout import SMALLEST_TEXT, Layout, lay_out
 from actionstream.draw.text import BOLD, CAP_HEIGHT, REGULAR, Text, fit, write, write_right
-from actionstream.frames import Candidate, Pixels, Status, check_pixels
+from actionstream.results import Candidate, Pixels, Status, check_pixels
 
 GREEN: Colour = (0, 230, 90)
 LIGHT: Colour = (238, 240, 242)

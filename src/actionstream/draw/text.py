@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import cv2
 
 from actionstream.draw.labels import Colour
-from actionstream.frames import Pixels
+from actionstream.results import Pixels
 
 REGULAR, BOLD = 450, 700
 CAP_HEIGHT = 0.73  # of the size, baseline to the top of a capital

@@ -10,7 +10,7 @@ import numpy as np
 
 from actionstream.draw.labels import UNKNOWN, Colour, colour_of, spoken
 from actionstream.draw.text import CAP_HEIGHT, Text, fit, write, write_right
-from actionstream.frames import Pixels, Segment
+from actionstream.results import Pixels, Segment
 
 _MOST_ROWS = 8  # labels with a row of their own; the rest share one
 _SMALLEST_TEXT = 9

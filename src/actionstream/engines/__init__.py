@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal, Protocol, get_args
 
-from actionstream.card import Card
+from actionstream.bundle.card import Card
 from actionstream.engines.checks import Features, Images, Logits, Scores
 from actionstream.errors import EngineError
 
@@ -74,7 +74,7 @@ def open_engine(
     """Open a checked bundle's networks.
 
     Args:
-        bundle: from `actionstream.bundle.open_bundle`.
+        bundle: from `actionstream.bundle.folder.open_bundle`.
         engine: "onnx" or "torch".
         threads: threads of the encoder (the head uses one); None for the cores at hand, at most 4.
         device: "cpu" or "cuda"; None for "cpu".

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actionstream.errors import FrameError
-from actionstream.sampling import WINDOW
+from actionstream.inference.sampling import WINDOW
 
 Images = NDArray[np.uint8]
 """RGB uint8 [N, S, S, 3]."""

@@ -18,7 +18,7 @@ from actionstream.engines.checks import (
     default_threads,
 )
 from actionstream.errors import EngineError
-from actionstream.sampling import WINDOW
+from actionstream.inference.sampling import WINDOW
 
 if TYPE_CHECKING:
     import onnxruntime

@@ -7,9 +7,9 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
 
-from actionstream import decide
-from actionstream.decide import Run, Shown
-from actionstream.frames import Reading, Segment
+from actionstream.inference import postprocess as decide
+from actionstream.inference.postprocess import Run, Shown
+from actionstream.results import Reading, Segment
 
 
 class History:

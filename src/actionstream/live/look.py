@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from actionstream.errors import FrameError
-from actionstream.frames import Pixels, check_pixels
+from actionstream.results import Pixels, check_pixels
 
 Picture = Pixels | Callable[[], Pixels]
 """RGB uint8 [H, W, 3], or a function without arguments that makes it."""

@@ -18,15 +18,15 @@ from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from actionstream.card import Card
+from actionstream.bundle.card import Card
 from actionstream.engines.checks import Features, Logits
 from actionstream.errors import FrameError
-from actionstream.frames import Reading, Segment, check_pixels, check_time
+from actionstream.inference.sampling import TOLERANCE_SECONDS, fill, judge, see
+from actionstream.inference.stream import StreamState, add_look, conclude, is_ready, warming_up
 from actionstream.live.history import History, timeline
 from actionstream.live.look import Look, Picture
 from actionstream.live.statistics import Meter, SessionStatistics
-from actionstream.sampling import TOLERANCE_SECONDS, fill, judge, see
-from actionstream.stream import StreamState, add_look, conclude, is_ready, warming_up
+from actionstream.results import Reading, Segment, check_pixels, check_time
 
 if TYPE_CHECKING:
     from actionstream.live.worker import Worker

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from actionstream.errors import BusyError, EngineError, FrameError
-from actionstream.frames import Pixels, Reading
+from actionstream.inference.preprocess import preprocess
+from actionstream.inference.stream import StreamState, window
 from actionstream.live.look import Look
 from actionstream.live.session import Session
-from actionstream.preprocess import preprocess
-from actionstream.stream import StreamState, window
+from actionstream.results import Pixels, Reading
 
 if TYPE_CHECKING:
     from actionstream.recognizer import Recognizer

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from actionstream import decide
+from actionstream.inference import postprocess as decide
 from actionstream.networks.known import STATISTICS, KnownScore
 from actionstream.training.crossval import ClipOutput, CrossValidation
 from actionstream.training.temperature import fit_temperature, minimise

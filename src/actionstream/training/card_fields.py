@@ -10,17 +10,17 @@ from typing import Any
 import numpy as np
 
 from actionstream.datasets.clips import Clip, Split, fingerprint
-from actionstream.sampling import WINDOW
-from actionstream.training.calibrate import Calibration
-from actionstream.training.crossval import CrossValidation
-from actionstream.training.evaluate import Evaluation
-from actionstream.training.metrics import (
+from actionstream.evaluation.evaluate import Evaluation
+from actionstream.evaluation.metrics import (
     Figure,
     area_under_roc,
     expected_calibration_error,
     grouped_mean,
     mean_over_classes,
 )
+from actionstream.inference.sampling import WINDOW
+from actionstream.training.calibrate import Calibration
+from actionstream.training.crossval import CrossValidation
 from actionstream.training.recipe import Recipe
 from actionstream.training.windows import Sample
 

@@ -17,13 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from actionstream.bundle import Bundle
+from actionstream.bundle.folder import Bundle
 from actionstream.errors import TrainingError
+from actionstream.inference.sampling import WINDOW
 from actionstream.networks.encoders import Encoder, build_encoder
 from actionstream.networks.heads import build_head
 from actionstream.networks.known import KnownScore, ServedHead
 from actionstream.networks.pretrained import read_weights
-from actionstream.sampling import WINDOW
 from actionstream.training.export import export_bundle
 
 CLASSIC_SIZE = 112

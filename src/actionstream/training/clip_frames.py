@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 
 from actionstream.datasets.clips import Clip
 from actionstream.errors import NoFramesError, VideoError
-from actionstream.frames import Pixels
-from actionstream.preprocess import Geometry, preprocess
-from actionstream.sampling import SamplingRule
+from actionstream.inference.preprocess import Geometry, preprocess
+from actionstream.inference.sampling import SamplingRule
+from actionstream.results import Pixels
 from actionstream.training.frame_recipe import FrameRecipe
 from actionstream.training.view_clock import ViewClock
 from actionstream.training.views import SERVED, View, draw_view, paint

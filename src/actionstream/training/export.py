@@ -15,17 +15,17 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 
 import actionstream
-from actionstream import card as cards
-from actionstream.bundle import Bundle, write_bundle
-from actionstream.card import Card
-from actionstream.decide import calibrate
+from actionstream.bundle import card as cards
+from actionstream.bundle.card import Card
+from actionstream.bundle.folder import Bundle, write_bundle
 from actionstream.engines.checks import check_images
 from actionstream.engines.onnx import open_encoder, open_head
 from actionstream.errors import TrainingError
+from actionstream.inference.postprocess import calibrate
+from actionstream.inference.preprocess import Geometry, fingerprint
+from actionstream.inference.sampling import WINDOW
 from actionstream.networks.encoders import Encoder
 from actionstream.networks.known import ServedHead
-from actionstream.preprocess import Geometry, fingerprint
-from actionstream.sampling import WINDOW
 from actionstream.training.onnx_export import export_encoder, export_head, frozen
 
 __all__ = ["export_bundle", "export_encoder", "export_head", "largest_difference"]

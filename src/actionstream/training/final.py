@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from actionstream.bundle import Bundle
+from actionstream.bundle.folder import Bundle
 from actionstream.errors import TrainingError
 from actionstream.networks.encoders import Encoder, build_encoder
 from actionstream.networks.known import ServedHead, build_served_head

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from actionstream.bundle import Bundle
+from actionstream.bundle.folder import Bundle
 from actionstream.datasets.clips import Clip, Split
 from actionstream.datasets.leak import check_leaks
 from actionstream.engines import Device

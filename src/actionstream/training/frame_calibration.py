@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from actionstream import decide
 from actionstream.datasets.clips import Clip
 from actionstream.errors import VideoError
+from actionstream.inference import postprocess as decide
 from actionstream.networks.encoders import Encoder
 from actionstream.networks.heads import Head
 from actionstream.training.calibrate import keeping

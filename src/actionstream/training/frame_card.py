@@ -6,13 +6,13 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from actionstream import decide
 from actionstream.datasets.clips import Split, fingerprint
+from actionstream.evaluation.metrics import grouped_mean
+from actionstream.inference import postprocess as decide
 from actionstream.training.card_fields import DATA_LICENCE, describe_data, figure, limits
 from actionstream.training.frame_calibration import FrameCalibration, Output
 from actionstream.training.frame_loop import TrainedNetworks
 from actionstream.training.frame_recipe import FrameRecipe
-from actionstream.training.metrics import grouped_mean
 
 
 def card_fields(

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from actionstream.card import file_digest
+from actionstream.bundle.card import file_digest
 from actionstream.datasets.clips import Clip, Split
 from actionstream.engines import Device
 from actionstream.errors import TrainingError

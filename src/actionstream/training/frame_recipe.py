@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
 
+from actionstream.inference.preprocess import Geometry
+from actionstream.inference.sampling import WINDOW, SamplingRule
 from actionstream.networks.heads import Option
-from actionstream.preprocess import Geometry
-from actionstream.sampling import WINDOW, SamplingRule
 from actionstream.training.classic import CLASSIC_SIZE, CLASSIC_SPACING_SECONDS
 
 TrainedPart = Literal["none", "last_stage", "all"]

@@ -6,11 +6,11 @@ import json
 import shutil
 from pathlib import Path
 
-from actionstream import card as cards
-from actionstream.bundle import Bundle, write_bundle
-from actionstream.card import Card
+from actionstream.bundle import card as cards
+from actionstream.bundle.card import Card
+from actionstream.bundle.folder import Bundle, write_bundle
+from actionstream.evaluation.evaluate import Evaluation
 from actionstream.training.card_fields import ON_TEST, TEST_FIGURES, test_figures, test_limits
-from actionstream.training.evaluate import Evaluation
 
 
 def write_figures(bundle: Bundle, evaluation: Evaluation, split: str) -> Bundle:

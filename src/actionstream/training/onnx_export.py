@@ -19,9 +19,9 @@ import onnx
 import torch
 from torch import Tensor, nn
 
+from actionstream.inference.sampling import WINDOW
 from actionstream.networks.encoders import Encoder
 from actionstream.networks.known import ServedHead
-from actionstream.sampling import WINDOW
 from actionstream.training.onnx_lstm import with_onnx_lstm
 
 OPSET = 18

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from actionstream.errors import TrainingError
-from actionstream.sampling import WINDOW
+from actionstream.inference.sampling import WINDOW
 
 Option = int | float | bool | str
 

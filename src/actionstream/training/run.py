@@ -13,17 +13,17 @@ from typing import Any
 
 import numpy as np
 
-from actionstream.bundle import Bundle, open_bundle
+from actionstream.bundle.folder import Bundle, open_bundle
 from actionstream.datasets.clips import Clip, Split
 from actionstream.datasets.leak import check_leaks
 from actionstream.engines.onnx import open_encoder
 from actionstream.engines.torch import build_networks
 from actionstream.errors import TrainingError
+from actionstream.inference.preprocess import Geometry, preprocess
+from actionstream.inference.sampling import WINDOW, SamplingRule
 from actionstream.networks.encoders import Encoder, build_encoder
 from actionstream.networks.heads import Head, build_head
 from actionstream.networks.known import ServedHead
-from actionstream.preprocess import Geometry, preprocess
-from actionstream.sampling import WINDOW, SamplingRule
 from actionstream.training.board import losses_to
 from actionstream.training.calibrate import Calibration, calibrate
 from actionstream.training.card_fields import card_fields, validation_figures

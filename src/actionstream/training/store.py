@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from actionstream.card import file_digest
+from actionstream.bundle.card import file_digest
 from actionstream.datasets.clips import Clip
 from actionstream.engines.onnx import OnnxEncoder
 from actionstream.errors import (
@@ -30,9 +30,9 @@ from actionstream.errors import (
     VideoError,
     VideoNotFoundError,
 )
-from actionstream.frames import Pixels
-from actionstream.preprocess import Geometry, fingerprint, preprocess
-from actionstream.sampling import SamplingRule
+from actionstream.inference.preprocess import Geometry, fingerprint, preprocess
+from actionstream.inference.sampling import SamplingRule
+from actionstream.results import Pixels
 from actionstream.training.checkpoint import DAMAGE
 from actionstream.training.view_clock import ViewClock
 from actionstream.training.views import RECIPE_VERSION, View, draw_view, paint

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from actionstream.sampling import Clock, SamplingRule, fill, judge, see
+from actionstream.inference.sampling import Clock, SamplingRule, fill, judge, see
 from actionstream.training.views import View
 
 MOST_LOOKS = 400

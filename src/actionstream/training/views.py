@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from actionstream.frames import Pixels
-from actionstream.preprocess import CENTRE, Window
+from actionstream.inference.preprocess import CENTRE, Window
+from actionstream.results import Pixels
 
 RECIPE_VERSION = 1
 """Raised whenever `draw_view` or `paint` change: stored features of other views are stale."""

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actionstream.datasets.clips import Clip
-from actionstream.sampling import WINDOW
+from actionstream.inference.sampling import WINDOW
 from actionstream.training.store import FeatureStore, Looks
 
 Ticks = NDArray[np.float16]

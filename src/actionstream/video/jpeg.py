@@ -7,7 +7,7 @@ from fractions import Fraction
 import av
 from av.video.frame import VideoFrame
 
-from actionstream.frames import Pixels, check_pixels
+from actionstream.results import Pixels, check_pixels
 
 _BEST_SCALE, _WORST_SCALE = 2, 31  # FFmpeg's range of the quantiser for mjpeg
 

@@ -17,7 +17,7 @@ from av.sidedata.sidedata import Type as SideDataType
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
-from actionstream.frames import Pixels
+from actionstream.results import Pixels
 
 if TYPE_CHECKING:
     from av.sidedata.sidedata import SideDataContainer

@@ -7,7 +7,7 @@ from fractions import Fraction
 import av
 from av.video.frame import VideoFrame
 
-from actionstream.frames import Pixels, check_pixels
+from actionstream.results import Pixels, check_pixels
 
 
 def encode_png(rgb: Pixels) -> bytes:

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from av.video.frame import VideoFrame
 
-from actionstream.frames import Pixels, check_pixels
+from actionstream.results import Pixels, check_pixels
 from actionstream.video.picture import Converter
 
 

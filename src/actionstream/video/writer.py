@@ -18,7 +18,7 @@ from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from av.video.stream import VideoStream
 
 from actionstream.errors import VideoError, VideoWriteError
-from actionstream.frames import Pixels, check_pixels, check_time
+from actionstream.results import Pixels, check_pixels, check_time
 from actionstream.video.picture import HD_HEIGHT
 from actionstream.video.probe import first_frame_seconds
 from actionstream.video.sound import SoundTrack, has_sound

@@ -15,7 +15,7 @@ from actionstream.app.space import NoRoomError
 from actionstream.app.text import plain, shortened
 from actionstream.app.visitor import MOST_VIDEOS, TooManyVideosError, Visitor
 from actionstream.app.widgets import heading, known_actions, link_to
-from actionstream.demo import make_clip
+from actionstream.evaluation.demo import make_clip
 
 TYPES = ("mp4", "avi", "mov", "mkv", "webm", "m4v")
 PILL_LETTERS = 40

@@ -1,0 +1,1 @@
+"""A folder of weights and the card that says what they are."""

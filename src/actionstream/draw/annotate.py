@@ -1,0 +1,99 @@
+"""A second pass over a file: its readings drawn onto its frames, its sound kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from actionstream.draw import draw_reading, enlarge, enlargement
+from actionstream.results import Answer, Pixels, Reading
+from actionstream.video import DEFAULT_LIMITS, Limits, VideoReader, VideoWriter
+
+Item = TypeVar("Item")
+Progress = Callable[[float, float | None], None]
+
+_SAME_MOMENT_SECONDS = 1e-6
+
+
+def annotate(
+    path: str | Path,
+    answer: Answer,
+    target: str | Path,
+    *,
+    threads: int | None = None,
+    progress: Progress | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+) -> None:
+    """Write `target`, an MP4 that every browser plays: the video with what is shown at each moment.
+
+    A frame carries the newest reading at or before its time; nothing of the future shows. Frames
+    under 120x90, too small for the words, are enlarged by a whole number: to 240 pixels on the
+    short side or a little more. The file appears under its name when all of it is written.
+
+    Args:
+        path: the video that `answer` is about.
+        answer: from `Recognizer.recognize`, with its readings.
+        target: the file to write; an older one of that name is replaced.
+        threads: threads for decoding and for encoding; None for the machine's cores.
+        progress: called with the seconds done and, if known, in all. To cancel, raise.
+        limits: what the video may cost.
+
+    Raises:
+        ValueError: the answer holds no readings.
+        VideoError: the video cannot be read (any more).
+        VideoWriteError: the target cannot be written, or is the source itself.
+    """
+    if not answer.readings:
+        raise ValueError(f"{answer.source}: an answer without readings cannot be drawn")
+    needed = _looks_needed(answer.readings)
+    with VideoReader(path, threads=threads, limits=limits) as reader:
+        probe = reader.probe
+        factor = enlargement(probe.width, probe.height)
+        with VideoWriter(
+            target,
+            width=factor * probe.width,
+            height=factor * probe.height,
+            frame_rate=probe.frame_rate,
+            audio_from=path,
+            threads=threads,
+        ) as writer:
+            frames = ((frame.time_seconds, frame) for frame in reader)
+            for seconds, frame, reading in newest(frames, answer.readings):
+                picture = draw(enlarge(frame.to_rgb()), reading, looks_needed=needed)
+                writer.write(picture, seconds, frame.duration_seconds)
+                if progress is not None:
+                    progress(seconds, probe.duration_seconds)
+
+
+def draw(pixels: Pixels, reading: Reading, *, looks_needed: int = 0) -> Pixels:
+    """The frame [H, W, 3] with what the reading shows: smoothed label, raw runners-up."""
+    return draw_reading(
+        pixels,
+        reading.shown,
+        reading.shown_confidence,
+        reading.top(3),
+        status=reading.status,
+        looks_seen=reading.looks_seen,
+        looks_needed=looks_needed,
+    )
+
+
+def newest(
+    timed: Iterable[tuple[float, Item]], readings: Sequence[Reading]
+) -> Iterator[tuple[float, Item, Reading]]:
+    """Each item with its time and the newest reading at or before it; before any, the first."""
+    index = 0
+    for seconds, item in timed:
+        while (
+            index + 1 < len(readings)
+            and readings[index + 1].time_seconds <= seconds + _SAME_MOMENT_SECONDS
+        ):
+            index += 1
+        yield seconds, item, readings[index]
+
+
+def _looks_needed(readings: Sequence[Reading]) -> int:
+    """Looks until the first answer, as "warming up 3/8" says them."""
+    ready = (reading.looks_seen for reading in readings if reading.status == "ready")
+    return next(ready, max(reading.looks_seen for reading in readings))
