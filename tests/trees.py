@@ -8,6 +8,12 @@ from pathlib import Path
 from actionstream.datasets import Clip
 
 
+def real_stems(folder: Path, *, first_group: int, last_group: int) -> set[str]:
+    """Stems of the UCF101 clips in a folder of class folders whose group is in this range."""
+    clips = folder.glob("*/v_*_g*_c*.mp4")
+    return {p.stem for p in clips if first_group <= int(p.stem[-6:-4]) <= last_group}
+
+
 def plant(root: Path, names: Iterable[str]) -> Path:
     """Write a file for each name below `root`, its content the name; return `root`."""
     root.mkdir(parents=True, exist_ok=True)
