@@ -1,7 +1,8 @@
-"""Build the wheel, install it alone, and recognise a real clip with what was installed.
+"""Build sdist and wheel, install the wheel alone, and recognise a real clip with what is installed.
 
 Run by scripts/check with the interpreter of .venv. Stops with a message at the first thing amiss:
-missing files in the wheel, PyTorch in a plain install, 1 GB of packages or more, a wrong answer.
+a description that PyPI would refuse, a file of 60 MB or more, missing files in the wheel, PyTorch
+or Streamlit in a plain install, 600 MB of packages or more, a wrong answer.
 """
 
 from __future__ import annotations
@@ -12,37 +13,46 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import zipfile
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 VENV = REPOSITORY / ".venv-wheel"
-LARGEST_BYTES = 1_000_000_000  # of all installed packages together
-UNWANTED = ("torch", "torchvision", "timm", "triton", "nvidia")
+LARGEST_FILE_BYTES = 60_000_000  # of sdist and wheel; PyPI takes 100 MB
+LARGEST_INSTALL_BYTES = 600_000_000  # of all installed packages together
+UNWANTED = ("torch", "torchvision", "timm", "triton", "nvidia", "streamlit", "pandas", "matplotlib")
+NAMED = 6  # of the largest packages
 
 
-def call(*command: object, cwd: Path = REPOSITORY) -> str:
-    """Standard output of a command that must succeed."""
+def call(*command: object, cwd: Path = REPOSITORY, code: int = 0) -> str:
+    """Standard output and errors of a command that must end with `code`."""
     done = subprocess.run(
         [str(part) for part in command], cwd=cwd, capture_output=True, text=True, check=False
     )
-    if done.returncode:
+    if done.returncode != code:
         sys.exit(
             f"{' '.join(map(str, command))}: exit {done.returncode}\n{done.stdout}{done.stderr}"
         )
-    return done.stdout
+    return done.stdout + done.stderr
 
 
-def built_wheel(folder: Path) -> Path:
+def built(folder: Path) -> Path:
     """The wheel of this checkout; it must hold every file of the package that git knows."""
-    call(sys.executable, "-m", "build", "--wheel", "--outdir", folder)
+    call(sys.executable, "-m", "build", "--outdir", folder)
+    files = sorted(folder.glob("actionstream-*"))
+    call(sys.executable, "-m", "twine", "check", "--strict", *files)
+    for file in files:
+        size = file.stat().st_size
+        print(f"{file.name}: {size / 1e6:.1f} MB")
+        if size >= LARGEST_FILE_BYTES:
+            sys.exit(f"{file.name} is not under {LARGEST_FILE_BYTES / 1e6:.0f} MB")
     (wheel,) = folder.glob("*.whl")
     tracked = call("git", "ls-files", "src/actionstream").splitlines()
-    expected = {name.removeprefix("src/") for name in tracked}
+    expected = {name.removeprefix("src/") for name in tracked if (REPOSITORY / name).exists()}
     missing = expected - set(zipfile.ZipFile(wheel).namelist())
     if missing or len(expected) < 20:
         sys.exit(f"{wheel.name} lacks {sorted(missing)} of {len(expected)} files")
-    print(f"{wheel.name}: {wheel.stat().st_size / 1e6:.1f} MB, {len(expected)} files")
     return wheel
 
 
@@ -50,18 +60,25 @@ def installed_alone(wheel: Path) -> Path:
     """The folder of programs of an empty environment that got nothing but the wheel."""
     call(sys.executable, "-m", "venv", "--clear", VENV)
     programs = VENV / "bin"
+    began = time.monotonic()
     call(programs / "pip", "install", "-q", "-c", REPOSITORY / "constraints.txt", wheel)
-    packages = Path(
-        call(
-            programs / "python", "-c", "import sysconfig as s; print(s.get_path('purelib'))"
-        ).strip()
-    )
-    unwanted = [name for name in UNWANTED if (packages / name).exists()]
-    size = sum(file.stat().st_size for file in packages.rglob("*") if file.is_file())
-    if unwanted or size >= LARGEST_BYTES:
-        sys.exit(f"a plain install brings {unwanted or 'no PyTorch'} and {size / 1e6:.0f} MB")
-    print(f"plain install: {size / 1e6:.0f} MB of packages, no PyTorch")
+    seconds = time.monotonic() - began
+    where = call(programs / "python", "-c", "import sysconfig as s; print(s.get_path('purelib'))")
+    sizes = {place.name: bytes_in(place) for place in Path(where.strip()).iterdir()}
+    unwanted = [name for name in UNWANTED if name in sizes]
+    total = sum(sizes.values())
+    print(f"plain install: {total / 1e6:.0f} MB of packages in {seconds:.0f} s; the largest:")
+    for name in sorted(sizes, key=lambda one: -sizes[one])[:NAMED]:
+        print(f"  {sizes[name] / 1e6:6.1f} MB  {name}")
+    if unwanted or total >= LARGEST_INSTALL_BYTES:
+        sys.exit(f"a plain install brings {unwanted} and {total / 1e6:.0f} MB")
     return programs
+
+
+def bytes_in(place: Path) -> int:
+    """The size of a file, or of all files in a folder."""
+    files = [place] if place.is_file() else place.rglob("*")
+    return sum(file.lstat().st_size for file in files if file.is_file())
 
 
 def real_clip() -> Path | None:
@@ -83,17 +100,27 @@ def recognise(program: Path, clip: Path, folder: Path) -> None:
     print(f"{clip.name}: {answer['label']}, confidence {answer['confidence']:.2f}")
 
 
+def names_the_extras(program: Path, folder: Path) -> None:
+    """What needs an extra ends with one line that says which."""
+    for words, extra in ((["app"], "app"), (["train", "--data", "."], "train")):
+        said = call(program, *words, cwd=folder, code=2)
+        if f"pip install 'actionstream[{extra}]'" not in said or said.count("\n") != 1:
+            sys.exit(f"{' '.join(words)} without its extra says: {said}")
+
+
 def main() -> None:
     """Build, install, recognise."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        programs = installed_alone(built_wheel(folder))
+        programs = installed_alone(built(folder))
+        program = programs / "actionstream"
+        print(call(program, "demo", cwd=folder))
+        names_the_extras(program, folder)
         clip = real_clip()
         if clip is None:
-            print("no real clip at hand; the self-check instead")
-            print(call(programs / "actionstream", "demo", cwd=folder))
+            print("no real clip at hand: nothing was recognised")
         else:
-            recognise(programs / "actionstream", clip, folder)
+            recognise(program, clip, folder)
     shutil.rmtree(VENV)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from actionstream.cli import _parse
+from actionstream.cli import parse
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 README = (REPOSITORY / "README.md").read_text("utf-8")
@@ -45,7 +45,7 @@ def written(page: Path) -> list[str]:
 def test_every_command_is_one_that_the_program_takes(page: Path) -> None:
     for line in written(page):
         words = shlex.split(line)[1:]
-        assert callable(_parse(words).run), line
+        assert callable(parse(words).run), line
 
 
 def test_commands_are_found_at_all() -> None:

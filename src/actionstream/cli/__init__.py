@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from actionstream import __version__
-from actionstream.errors import ActionstreamError
+from actionstream.errors import ActionstreamError, MissingExtraError
 
 VERBS = ("predict", "webcam", "app", "demo", "verify", "train", "evaluate", "export", "data")
 
@@ -28,6 +28,12 @@ WRONG_USE = 2
 INTERRUPTED = 130
 BROKEN_PIPE = 141  # 128 + SIGPIPE: what a shell shows for a program whose reader went away
 TERMINATED = 143  # 128 + SIGTERM
+
+# What only an extra brings, and which one.
+_EXTRA_OF = {
+    **dict.fromkeys(("cryptography", "qrcode", "streamlit", "streamlit_webrtc"), "app"),
+    **dict.fromkeys(("matplotlib", "onnx", "onnxscript", "timm", "torch", "torchvision"), "train"),
+}
 
 _EPILOG = """exit codes: 0 all done, 1 some source failed or a check did not hold, 2 wrong use,
 130 interrupted (what was finished is printed)"""
@@ -45,12 +51,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else list(argv)
     try:
         with _ending_cleanly_on_sigterm():
-            args = _parse(words)
+            args = parse(words)
             code: int = args.run(args)
             sys.stdout.flush()
             return code
     except ActionstreamError as error:
         _complain(str(error))
+        return WRONG_USE
+    except ModuleNotFoundError as error:
+        _complain(str(_missing_extra(error, words[0])))
         return WRONG_USE
     except KeyboardInterrupt:
         _complain("interrupted")
@@ -64,19 +73,26 @@ def main(argv: Sequence[str] | None = None) -> int:
         return WRONG_USE
 
 
-def _parse(words: Sequence[str]) -> argparse.Namespace:
+def _missing_extra(error: ModuleNotFoundError, verb: str) -> MissingExtraError:
+    """What to install for the verb; anything else that is missing is a bug and shows as one."""
+    extra = _EXTRA_OF.get((error.name or "").partition(".")[0])
+    if extra is None:
+        raise error
+    return MissingExtraError(f"actionstream {verb}", extra)
+
+
+def parse(words: Sequence[str]) -> argparse.Namespace:
     """The arguments, with `run` set. Leaves with code 2 and a message on stderr if they are wrong.
 
     A verb that is named is parsed by its own parser alone: the other verbs' modules stay
-    unloaded, and options may stand between sources (`predict a.mp4 --json b.mp4`).
+    unloaded. Options may stand between the sources of `predict` (`a.mp4 --json b.mp4`).
     """
     parser, verbs = _build(words[:1] if words and words[0] in VERBS else VERBS)
     if words and words[0] in verbs.choices:
         verb: argparse.ArgumentParser = verbs.choices[words[0]]
-        nested = any(isinstance(action, argparse._SubParsersAction) for action in verb._actions)
-        if nested or "--" in words:  # intermixed parsing can do neither
-            return verb.parse_args(words[1:])
-        return verb.parse_intermixed_args(words[1:])
+        if words[0] == "predict" and "--" not in words:  # intermixed parsing knows no "--"
+            return verb.parse_intermixed_args(words[1:])
+        return verb.parse_args(words[1:])
     args = parser.parse_args(words)
     if not hasattr(args, "run"):
         parser.print_help(sys.stderr)
