@@ -32,11 +32,27 @@ def camera(
 
 
 @dataclass
+class Clock:
+    """A clock that a test sets: call it for the seconds."""
+
+    now: float = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@dataclass
 class WatchedEngine:
-    """The real engine behind a gate, with a delay, counting its calls; or failing on demand."""
+    """The real engine behind a gate, counting its calls; or failing on demand.
+
+    `before_encode` is called in the thread that encodes, when the gate is open.
+    """
 
     inner: Engine
-    delay_seconds: float = 0.0
+    before_encode: Callable[[], object] = lambda: None
     gate: threading.Event = field(default_factory=threading.Event)
     entered: threading.Event = field(default_factory=threading.Event)
     failure: Exception | None = None
@@ -52,7 +68,7 @@ class WatchedEngine:
     def encode(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         self.entered.set()
         assert self.gate.wait(PATIENCE_SECONDS)
-        time.sleep(self.delay_seconds)
+        self.before_encode()
         if self.failure is not None:
             raise self.failure
         self.encoded.append(len(images))

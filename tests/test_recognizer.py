@@ -312,15 +312,15 @@ def test_many_are_answered_one_by_one(clip: Path) -> None:
 
 
 def test_progress_is_told_and_may_cancel(clip: Path) -> None:
-    seen: list[tuple[float, float | None]] = []
+    seen: list[tuple[float, float | None, str]] = []
     tiny_model().recognize(clip, progress=lambda *now: seen.append(now))
-    assert [seconds for seconds, _ in seen] == pytest.approx([0.6, 1.4, 2.2, 3.0, 3.8])
-    assert all(duration == pytest.approx(4.0) for _, duration in seen)
+    assert [seconds for seconds, *_ in seen] == pytest.approx([0.6, 1.4, 2.2, 3.0, 3.8])
+    assert all(rest == [pytest.approx(4.0), str(clip)] for _, *rest in seen)
 
     class Cancelled(Exception):
         pass
 
-    def cancel(seconds: float, duration: float | None) -> None:
+    def cancel(seconds: float, duration: float | None, source: str) -> None:
         raise Cancelled
 
     with pytest.raises(Cancelled):

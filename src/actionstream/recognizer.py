@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -13,9 +14,10 @@ from actionstream.bundle.folder import Bundle, open_bundle, resolve
 from actionstream.engines import Engine, open_engine
 from actionstream.engines.checks import default_threads
 from actionstream.errors import VideoError
-from actionstream.inference.file import FileReading, Progress
+from actionstream.inference.file import FileReading
 from actionstream.inference.preprocess import use_threads
 from actionstream.inference.stream import Stream
+from actionstream.progress import Progress, ProgressBar
 from actionstream.results import Answer, Failure
 from actionstream.video import DEFAULT_LIMITS, Limits
 
@@ -97,7 +99,7 @@ class Recognizer:
         Args:
             path: a plain video file.
             source: how the answer names it; the path as given unless said otherwise.
-            progress: called as the file is read.
+            progress: called as the file is read, with seconds and `source`.
             limits: what the file may cost.
 
         Raises:
@@ -120,7 +122,7 @@ class Recognizer:
         self,
         paths: str | Path | Iterable[str | Path],
         *,
-        progress: bool | Callable[[int, int | None, str], None] = False,
+        progress: bool | Progress = False,
     ) -> Iterator[Answer]:
         """Answers for many files, in their order, each as soon as it is there.
 
@@ -129,18 +131,14 @@ class Recognizer:
         a bar on stderr; a function is called with (done, in all if known, source).
         """
         listed = [paths] if isinstance(paths, (str, Path)) else list(paths)
-        report = _Bar(len(listed)) if progress is True else progress or None
-        try:
+        with contextlib.ExitStack() as stack:
+            bar = stack.enter_context(ProgressBar()) if progress is True else progress
             for done, path in enumerate(listed):
-                if report:
-                    report(done, len(listed), str(path))
+                if bar:
+                    bar(done, len(listed), str(path))
                 yield self.recognize_or_error(path)
-            if report and listed:
-                report(len(listed), len(listed), str(listed[-1]))
-        finally:
-            close = getattr(report, "close", None)
-            if close is not None:
-                close()
+            if bar and listed:
+                bar(len(listed), len(listed), str(listed[-1]))
 
     def recognize_or_error(
         self, path: str | Path, *, source: str | None = None, progress: Progress | None = None
@@ -150,22 +148,3 @@ class Recognizer:
             return self.recognize(path, source=source, progress=progress)
         except VideoError as error:
             return Answer(source or str(path), self.labels, error=Failure.of(error))
-
-
-class _Bar:
-    """A progress bar on stderr with the time left."""
-
-    def __init__(self, total: int) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
-        columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        self._progress = Progress(*columns, console=Console(stderr=True), transient=True)
-        self._task = self._progress.add_task("recognising", total=total)
-        self._progress.start()
-
-    def __call__(self, done: int, total: int | None, source: str) -> None:
-        self._progress.update(self._task, completed=done, description=Path(source).name[:40])
-
-    def close(self) -> None:
-        self._progress.stop()

@@ -144,13 +144,13 @@ def test_progress_and_cancel(tmp_path: Path) -> None:
     clip = long_clip(tmp_path / "clip.mp4")
     answer, seen = tiny_model().recognize(clip), []
     annotate(clip, answer, tmp_path / "out.mp4", progress=lambda *now: seen.append(now))
-    assert [seconds for seconds, _ in seen] == pytest.approx([i / 10 for i in range(120)])
-    assert seen[-1][1] == pytest.approx(12.0)
+    assert [seconds for seconds, *_ in seen] == pytest.approx([i / 10 for i in range(120)])
+    assert seen[-1][1:] == (pytest.approx(12.0), str(clip))
 
     class Cancelled(Exception):
         pass
 
-    def cancel(seconds: float, duration: float | None) -> None:
+    def cancel(seconds: float, duration: float | None, source: str) -> None:
         if seconds > 1:
             raise Cancelled
 

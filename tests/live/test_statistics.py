@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from actionstream.live.statistics import MOST_ARRIVALS, RATE_SECONDS, Meter, Rate
+from actionstream.results import Reading
+
+
+def reading(age_seconds: float) -> Reading:
+    return Reading("ready", 0.0, 16, ("A",), age_seconds=age_seconds)
 
 
 def counted(times: list[float]) -> Rate:
@@ -45,12 +48,12 @@ def test_memory_is_bounded_at_any_pace() -> None:
 
 
 def test_the_whole_session_is_told_after_the_camera_stopped() -> None:
-    meter, began = Meter(), time.monotonic() - 100
+    meter, began = Meter(), 500.0
     for i in range(2001):  # 80 s at 25 a second, and nothing since
         meter.frame(began + i / 25)
         if i % 5 == 0 and i > 0:
-            meter.reading(began + i / 25, 0.02 if i <= 1000 else 0.04)
-    told = meter.statistics()
+            meter.reading(began + i / 25, reading(0.02 if i <= 1000 else 0.04))
+    told = meter.statistics(began + 100)
     assert (told.frames_per_second, told.readings_per_second) == (0.0, 0.0)
     assert told.seconds == pytest.approx(80)
     assert told.mean_frames_per_second == pytest.approx(25)
@@ -60,6 +63,6 @@ def test_the_whole_session_is_told_after_the_camera_stopped() -> None:
 
 def test_a_session_without_a_span_has_no_rates() -> None:
     meter = Meter()
-    for told in (meter.statistics(), (meter.frame(5.0), meter.statistics())[1]):
+    for told in (meter.statistics(5.0), (meter.frame(5.0), meter.statistics(5.0))[1]):
         assert (told.seconds, told.age_mean_seconds) == (0.0, 0.0)
         assert (told.mean_frames_per_second, told.mean_readings_per_second) == (0.0, 0.0)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import gc
 import threading
-import time
 import weakref
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from streams import PATIENCE_SECONDS, WatchedEngine, camera, eventually, picture
+from streams import PATIENCE_SECONDS, Clock, WatchedEngine, camera, eventually, picture
 
 from actionstream.errors import BusyError, EngineError, FrameError
 from actionstream.live import Session, Worker
@@ -76,7 +75,7 @@ def test_a_real_clip_gives_the_files_readings(
         readings = [
             session.wait(PATIENCE_SECONDS)
             for frame in video
-            if session.offer(frame.to_rgb, frame.time_seconds)
+            if session.offer(frame)
         ]
     assert_same(readings, list(answer.readings))
     assert readings[-1].label == answer.label == "Drumming"
@@ -193,33 +192,31 @@ def test_a_newer_frame_of_the_same_tick_is_no_drop(watched: Watched, spacing: fl
 
 
 def test_a_slow_model_drops_evenly_and_does_not_lag(watched: Watched, spacing: float) -> None:
-    """Three streams want 75 looks a second of a model that makes less than 25."""
+    """Three streams want three looks a tick of a model that makes one: a third of them each."""
     model, engine = watched
-    engine.delay_seconds = 0.04
-    count, ticks = 3, 80
+    permits, done, clock = threading.Semaphore(0), threading.Semaphore(0), Clock()
+    engine.before_encode = lambda: permits.acquire(timeout=PATIENCE_SECONDS)
+    count, ticks = 3, 60
     pixels = picture(0, 0.0)
-    with Worker(model, max_batch=1) as worker:
-        sessions = [worker.open() for _ in range(count)]
+    with Worker(model, max_batch=1, clock=clock) as worker:
+        sessions = [worker.open(on_reading=lambda _: done.release()) for _ in range(count)]
         longest = 0
         for step in range(2 * ticks):
+            clock.now = step * spacing / 2
             for session in sessions:
                 session.offer(pixels, step * spacing / 2)
             longest = max(longest, len(worker._waiting))
-            time.sleep(0.02)
-        done = [session.statistics() for session in sessions]
-        eventually(lambda: not worker._waiting)
-        eventually(
-            lambda: all(
-                s.statistics().looks + s.statistics().looks_dropped == ticks for s in sessions
-            )
-        )
-    looks = [statistics.looks for statistics in done]
+            if step % 2:
+                permits.release()
+                assert done.acquire(timeout=PATIENCE_SECONDS)
+        told = [session.statistics() for session in sessions]
+        permits.release(count + 1)
+    looks = [statistics.looks for statistics in told]
     assert longest <= count
-    assert max(looks) - min(looks) <= 2
-    assert min(looks) < ticks / 2  # it really was slow
-    assert min(statistics.looks_dropped for statistics in done) > ticks / 3
-    one_round = count * 0.15  # each stream's turn, on a busy machine
-    assert max(statistics.age_p95_seconds for statistics in done) < one_round
+    assert sum(looks) == ticks
+    assert max(looks) - min(looks) <= 1
+    assert min(statistics.looks_dropped for statistics in told) >= ticks / 2
+    assert max(statistics.age_p95_seconds for statistics in told) <= count * spacing
 
 
 def test_the_engines_failure_reaches_every_session(watched: Watched) -> None:
@@ -400,4 +397,5 @@ def test_many_threads_offer_at_once(model: Recognizer, spacing: float) -> None:
             )
         )
         assert all(s.statistics().frames_offered == 200 for s in sessions)
-        assert worker.statistics().looks == sum(s.statistics().looks for s in sessions)
+        # One that was encoded while its stream was reset is among the dropped ones.
+        assert worker.statistics().looks >= sum(s.statistics().looks for s in sessions) > 0

@@ -281,7 +281,7 @@ def test_a_model_that_is_too_slow_is_named(start: Start, tmp_path: Path) -> None
     watching.process.send_signal(signal.SIGINT)
     assert watching.wait() == 130
     assert sum("too slow for the model" in line for line in watching.err) == 1
-    assert re.search(r"begun afresh \d+ times for slowness$", watching.err[-1])
+    assert re.search(r"reset \d+ times for slowness$", watching.err[-1])
 
 
 def test_a_source_that_is_not_there_fails_soon(start: Start) -> None:

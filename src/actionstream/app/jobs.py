@@ -15,6 +15,7 @@ from actionstream.app.space import NoRoomError
 from actionstream.app.turns import GIVE_UP_SECONDS, Turn, Turns
 from actionstream.draw.annotate import annotate
 from actionstream.errors import VideoError
+from actionstream.progress import Progress
 from actionstream.recognizer import Recognizer
 from actionstream.results import Answer
 from actionstream.video import Limits
@@ -171,10 +172,10 @@ class Runner:
         annotate(job.source, answer, annotated, progress=progress, limits=LIMITS)
         job.annotated = annotated
         job.begin("converting")
-        job.original = _playable(job, lambda share: progress(share, 1.0))
+        job.original = _playable(job, lambda share: progress(share, 1.0, job.name))
 
-    def _progress(self, job: Job, turn: Turn) -> Callable[[float, float | None], None]:
-        def progress(done_seconds: float, all_seconds: float | None) -> None:
+    def _progress(self, job: Job, turn: Turn) -> Progress:
+        def progress(done_seconds: float, all_seconds: float | None, _: str) -> None:
             turn.pass_on()
             job.report(done_seconds, all_seconds)
             self._look_at_room()

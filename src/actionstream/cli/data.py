@@ -41,17 +41,17 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Check and print; 0 if training may start, else 1."""
-    from actionstream.cli.progress import ProgressLine
     from actionstream.datasets.check import check_dataset
+    from actionstream.progress import ProgressBar
 
-    with ProgressLine(1.0) as line:
+    with ProgressBar() as bar:
         report = check_dataset(
             args.dir,
             args.layout,
             split=args.split,
             lists=args.lists,
             open_clips=not args.no_open,
-            progress=lambda done, total: line.show(done / total, f"opening clip {done}/{total}"),
+            progress=bar,
         )
     print(_as_json(report) if args.json else report.to_text())
     return 0 if report.ok else 1

@@ -25,12 +25,12 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the self-check; 0 if all is well, else 1."""
-    from actionstream.cli.progress import ProgressLine
     from actionstream.evaluation.demo import run_demo
+    from actionstream.progress import ProgressBar
 
     model = load_model(args)
-    with ProgressLine(1.0) as line:
-        report = run_demo(model, progress=lambda what, done, total: line.show(done / total, what))
+    with ProgressBar() as bar:
+        report = run_demo(model, progress=bar)
     _print(report)
     return 0 if report.ok else 1
 

@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     except ImportError:
         raise MissingExtraError("evaluation", "train") from None
     from actionstream.bundle.folder import open_bundle, resolve
-    from actionstream.cli.progress import ProgressLine
+    from actionstream.progress import ProgressBar
     from actionstream.recognizer import load
 
     if args.write_card and args.side != "test":
@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     doubt = _doubt(model.card.training, split, args.side)
     _warn(doubt, refuse=args.write_card)
     _check_leaks(split, args.side, model.labels, others)
-    with ProgressLine(1.0) as line:
+    with ProgressBar() as bar:
         found = evaluate(
             model,
             [clip for clip in clips if clip.label in model.labels],
@@ -75,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
             ),
             others=others,
             comparable=not doubt,
-            progress=lambda done, total: line.show(done / total, f"clip {done}/{total}"),
+            progress=bar,
         )
     print(json.dumps(found.to_dict()) if args.json else found.to_text())
     if args.report:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -13,9 +13,9 @@ from actionstream.cli.options import add_model_options, at_least_one, load_model
 from actionstream.errors import ActionstreamError, VideoWriteError
 
 if TYPE_CHECKING:
-    from actionstream.cli.progress import ProgressLine
     from actionstream.cli.results import Layout
     from actionstream.cli.sources import Source
+    from actionstream.progress import Progress, ProgressBar
     from actionstream.recognizer import Recognizer
     from actionstream.results import Answer
 
@@ -72,9 +72,9 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Answer for every source; 0 if all were answered, else 1."""
-    from actionstream.cli.progress import ProgressLine
     from actionstream.cli.results import choose_layout
     from actionstream.cli.sources import expand
+    from actionstream.progress import ProgressBar
 
     sources = expand(args.sources)
     targets = _annotation_targets(args.annotate, sources)
@@ -82,8 +82,8 @@ def run(args: argparse.Namespace) -> int:
     model = load_model(args)
     names = [source.name for source in sources]
     layout = choose_layout(args.format, top=args.top, sources=names, labels=model.labels)
-    with _opened(args.output) as stream, ProgressLine(len(sources)) as line:
-        job = _Job(model, layout, stream, line)
+    with _opened(args.output) as stream, ProgressBar() as bar:
+        job = _Job(model, layout, stream, bar, len(sources))
         job.print(layout.header())
         done = [
             job.answer(index, *both)
@@ -96,28 +96,29 @@ class _Job:
     """What every source goes through, one after the other."""
 
     def __init__(
-        self, model: Recognizer, layout: Layout, stream: TextIO, line: ProgressLine
+        self, model: Recognizer, layout: Layout, stream: TextIO, bar: ProgressBar, count: int
     ) -> None:
-        self._model, self._layout, self._stream, self._line = model, layout, stream, line
+        self._model, self._layout, self._stream = model, layout, stream
+        self._bar, self._count = bar, count
 
     def print(self, text: str) -> None:
         """Write whole lines and flush: what is finished is there even if the next one never is."""
         if text:
-            with self._line.paused():
+            with self._bar.paused():
                 self._stream.write(text)
                 self._stream.flush()
 
     def answer(self, index: int, source: Source, target: Path | None) -> bool:
         """Recognise, print, annotate; False if any of it failed."""
         share = 1.0 if target is None else 0.5
-        self._line.show(index, source.name)
-        answer = self._recognize(source, self._report(index, share, source.name))
+        self._bar(index, self._count, source.name)
+        answer = self._recognize(source, self._report(index, share))
         self.print(self._layout.row(answer))
         if answer.error is not None or target is None:
             return answer.error is None
-        return self._annotate(source, answer, target, self._report(index + 0.5, 0.5, source.name))
+        return self._annotate(source, answer, target, self._report(index + 0.5, 0.5))
 
-    def _recognize(self, source: Source, progress: Callable[[float, float | None], None]) -> Answer:
+    def _recognize(self, source: Source, progress: Progress) -> Answer:
         from actionstream.results import Answer, Failure
 
         if source.error is not None or source.path is None:
@@ -125,13 +126,7 @@ class _Job:
             return Answer(source.name, self._model.labels, error=Failure.of(source.error))
         return self._model.recognize_or_error(source.path, source=source.name, progress=progress)
 
-    def _annotate(
-        self,
-        source: Source,
-        answer: Answer,
-        target: Path,
-        progress: Callable[[float, float | None], None],
-    ) -> bool:
+    def _annotate(self, source: Source, answer: Answer, target: Path, progress: Progress) -> bool:
         from actionstream.draw.annotate import annotate
 
         assert source.path is not None
@@ -139,19 +134,17 @@ class _Job:
             target.parent.mkdir(parents=True, exist_ok=True)
             annotate(source.path, answer, target, threads=self._model.threads, progress=progress)
         except (ActionstreamError, OSError) as error:
-            with self._line.paused():
+            with self._bar.paused():
                 print(f"actionstream: --annotate: {error}", file=sys.stderr, flush=True)
             return False
         return True
 
-    def _report(
-        self, start: float, share: float, name: str
-    ) -> Callable[[float, float | None], None]:
-        """A callback that moves the bar from `start` by up to `share` of one source."""
+    def _report(self, start: float, part: float) -> Progress:
+        """Moves the bar from `start` by up to `part` of one source."""
+        from actionstream.progress import share
 
-        def report(seconds: float, duration: float | None) -> None:
-            part = min(max(seconds / duration, 0.0), 1.0) if duration else 0.0
-            self._line.show(start + share * part, name)
+        def report(seconds: float, duration: float | None, name: str) -> None:
+            self._bar(start + part * share(seconds, duration), self._count, name)
 
         return report
 

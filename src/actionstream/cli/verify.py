@@ -39,21 +39,15 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _verify(args: argparse.Namespace) -> int:
-    from actionstream.cli.progress import ProgressLine
     from actionstream.evaluation.verify import verify_clip
+    from actionstream.progress import ProgressBar
     from actionstream.video import probe
 
     probe(args.clip)  # a bad clip is told before PyTorch is loaded
     model = load_model(args)
     other, skipped = _other(args)
-    order = ["file", "live", *([] if other is None else [other.engine.name])]
-    with ProgressLine(len(order)) as line:
-
-        def show(name: str, seconds: float, duration: float | None) -> None:
-            share = min(seconds / duration, 1.0) if duration else 0.0
-            line.show(order.index(name) + share, name)
-
-        found = verify_clip(args.clip, model, other=other, skipped=skipped, progress=show)
+    with ProgressBar() as bar:
+        found = verify_clip(args.clip, model, other=other, skipped=skipped, progress=bar)
     _print(found, model)
     return DONE if found.ok else SOME_FAILED
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal
@@ -17,10 +17,10 @@ from actionstream.datasets.formats.ucf101 import UCF101_LABELS, find_clips_folde
 from actionstream.datasets.leak import content_hashes, find_duplicates, find_leaks
 from actionstream.datasets.report import CheckReport, Unreadable
 from actionstream.errors import VideoError
+from actionstream.progress import Progress
 from actionstream.video import probe
 
 OPENING_THREADS = 2
-Progress = Callable[[int, int], None]
 
 
 def check_dataset(
@@ -36,7 +36,7 @@ def check_dataset(
     """Load a data set as training would and look at everything that could be wrong with it.
 
     Every clip of the split is really opened and its first frame decoded (unless `open_clips` is
-    False); `progress(done, total)` is called after each, in this thread. Leaks are reported, not
+    False); `progress` is called after each, in this thread. Leaks are reported, not
     raised.
 
     Raises:
@@ -85,7 +85,7 @@ def _unreadable(split: Split, progress: Progress | None) -> tuple[Unreadable, ..
             if cause:
                 found.append(Unreadable(clip.path, cause))
             if progress is not None:
-                progress(done, len(clips))
+                progress(done, len(clips), clip.path.name)
     return tuple(found)
 
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 from actionstream.draw import draw_reading, enlarge, enlargement
+from actionstream.progress import Progress
 from actionstream.results import Answer, Pixels, Reading
 from actionstream.video import DEFAULT_LIMITS, Limits, VideoReader, VideoWriter
 
 Item = TypeVar("Item")
-Progress = Callable[[float, float | None], None]
 
 _SAME_MOMENT_SECONDS = 1e-6
 
@@ -36,7 +36,7 @@ def annotate(
         answer: from `Recognizer.recognize`, with its readings.
         target: the file to write; an older one of that name is replaced.
         threads: threads for decoding and for encoding; None for the machine's cores.
-        progress: called with the seconds done and, if known, in all. To cancel, raise.
+        progress: called with the seconds done, those in all if known, and the answer's source.
         limits: what the video may cost.
 
     Raises:
@@ -63,7 +63,7 @@ def annotate(
                 picture = draw(enlarge(frame.to_rgb()), reading, looks_needed=needed)
                 writer.write(picture, seconds, frame.duration_seconds)
                 if progress is not None:
-                    progress(seconds, probe.duration_seconds)
+                    progress(seconds, probe.duration_seconds, answer.source)
 
 
 def draw(pixels: Pixels, reading: Reading, *, looks_needed: int = 0) -> Pixels:

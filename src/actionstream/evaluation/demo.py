@@ -7,7 +7,7 @@ import os
 import platform
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from actionstream import __version__
 from actionstream.evaluation.verify import TOLERANCE, Comparison, compare
+from actionstream.progress import Progress
 from actionstream.recognizer import Recognizer
 from actionstream.results import Answer, Frame, Pixels
 from actionstream.video import VideoReader, VideoWriter
@@ -26,9 +27,6 @@ MOST_AGE_SECONDS = 0.3
 """A live answer older than this feels late."""
 
 _PACKAGES = ("onnxruntime", "av", "numpy", "opencv-python-headless", "torch")
-
-Progress = Callable[[str, int, int], None]
-"""Called with what is going on, frames done and frames in all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +107,7 @@ def make_clip(path: Path, *, progress: Progress | None = None) -> int:
             seconds = index / FRAME_RATE
             writer.write(picture(seconds), seconds)
             if progress is not None:
-                progress("making a clip", index + 1, total)
+                progress(index + 1, total, "making a clip")
     return total
 
 
@@ -169,7 +167,7 @@ def _play(
         if reading is not None:
             ages.append(reading.age_seconds)
             if progress is not None:
-                progress("playing it live", len(ages), len(frames))
+                progress(len(ages), len(frames), "playing it live")
     taken = time.perf_counter() - began
     median, p95 = (float(value) for value in np.quantile(ages, (0.5, 0.95)))
     return stream.finish(), Speed(len(frames) / taken, len(ages), median, p95)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,9 @@ from actionstream.evaluation.metrics import (
     grouped_mean,
     mean_over_classes,
 )
+from actionstream.progress import Progress
 from actionstream.recognizer import Recognizer
 from actionstream.results import Answer
-
-Progress = Callable[[int, int], None]
 
 NOT_COMPARABLE = "the model may have seen these clips or others of their sources"
 
@@ -217,7 +216,7 @@ def evaluate(
         else:
             failed.append(answer.error.message)
         if progress is not None:
-            progress(done, len(everything))
+            progress(done, len(everything), clip.path.name)
     known = tuple(o for o in outcomes if o.clip.label is not None)
     rest = tuple(o for o in outcomes if o.clip.label is None)
     if not known:

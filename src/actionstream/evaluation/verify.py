@@ -7,12 +7,13 @@ every reading is compared, then the answers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from actionstream.progress import Progress
 from actionstream.recognizer import Recognizer
 from actionstream.results import Answer, Reading, Segment
 from actionstream.video import VideoReader
@@ -22,7 +23,6 @@ TOLERANCE = 1e-4
 
 _SAME_MOMENT_SECONDS = 1e-6
 
-Progress = Callable[[str, float, float | None], None]
 """Called with the name of the run, the seconds of video done and, if known, in all."""
 
 
@@ -133,26 +133,25 @@ def verify_clip(
     """
     if other is not None and other.fingerprint != model.fingerprint:
         raise ValueError(f"two bundles: {model.fingerprint} and {other.fingerprint}")
-    answer = model.recognize(path, progress=_part(progress, "file"))
-    live = play(path, model, progress=_part(progress, "live"))
+    answer = model.recognize(path, progress=_named(progress, "file"))
+    live = play(path, model, progress=_named(progress, "live"))
     comparisons = [compare("live stream, frame by frame", answer, live, tolerance)]
     if other is not None:
-        seen = other.recognize(path, progress=_part(progress, other.engine.name))
+        seen = other.recognize(path, progress=_named(progress, other.engine.name))
         comparisons.append(compare(other.engine.describe(), answer, seen, tolerance))
     return Verification(answer, tuple(comparisons), tolerance, skipped)
 
 
-def _part(progress: Progress | None, name: str) -> Callable[[float, float | None], None] | None:
-    if progress is None:
-        return None
-    return lambda seconds, duration: progress(name, seconds, duration)
+def _named(progress: Progress | None, name: str) -> Progress | None:
+    """The same under another name than the file's."""
+    return progress and (lambda done, total, _: progress(done, total, name))
 
 
 def play(
     path: str | Path,
     model: Recognizer,
     *,
-    progress: Callable[[float, float | None], None] | None = None,
+    progress: Progress | None = None,
 ) -> Answer:
     """The answer of a live stream that is shown every frame of a file, as a camera would."""
     stream = model.live()
@@ -160,7 +159,7 @@ def play(
         duration = reader.probe.duration_seconds
         for frame in reader:
             if stream.push(frame.to_rgb(), frame.time_seconds) and progress is not None:
-                progress(frame.time_seconds, duration)
+                progress(frame.time_seconds, duration, str(path))
     return stream.finish()
 
 

@@ -1,4 +1,4 @@
-"""Live recognition for many streams: the worker that serves them, and events for programs."""
+"""Live recognition for many streams on one model, in one thread."""
 
 from actionstream.live.session import Session
 from actionstream.live.statistics import SessionStatistics

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from dataclasses import dataclass, field
 
 import numpy as np
+
+from actionstream.results import Reading
 
 RATE_SECONDS = 5.0
 """Rates are over the last this many seconds: long enough for a steady figure, short to follow."""
@@ -14,7 +15,7 @@ RATE_SECONDS = 5.0
 MOST_ARRIVALS = 1024
 """Arrivals remembered for the rates, whatever the camera's rate."""
 
-LATE_STARTS_IN_A_ROW = 2
+LATE_RESETS_IN_A_ROW = 2
 """So many without an answer between them, and the model counts as too slow: one may be a hiccup."""
 
 MOST_AGES = 256
@@ -29,13 +30,13 @@ class SessionStatistics:
     looks:               looks that entered the ring.
     readings:            readings published, warming up included.
     looks_dropped:       looks that were due and never made: the model was busy and a newer frame
-                         took the slot in a later tick, or the stream started afresh meanwhile.
+                         took the slot in a later tick, or the stream was reset meanwhile.
     bad_frames:          looks whose picture could not be made or was no picture.
     frames_per_second:   frames that come in.
     readings_per_second: readings that go out.
     age_p50_seconds:     median time from a frame's arrival to its reading; 0 before the first.
     age_p95_seconds:     its 95th percentile.
-    late_starts:         times that the stream started afresh although its frames kept coming,
+    late_resets:         times that the stream was reset although its frames kept coming,
                          because no look was done within the card's `reset_after_seconds`.
     too_slow:            whether that is all that happens now: there will be no answer.
     seconds:             from the first frame to the newest, by this machine's clock.
@@ -51,7 +52,7 @@ class SessionStatistics:
     readings_per_second: float = 0.0
     age_p50_seconds: float = 0.0
     age_p95_seconds: float = 0.0
-    late_starts: int = 0
+    late_resets: int = 0
     too_slow: bool = False
     seconds: float = 0.0
     age_mean_seconds: float = 0.0
@@ -103,7 +104,7 @@ class Meter:
     readings: int = 0
     looks_dropped: int = 0
     bad_frames: int = 0
-    late_starts: int = 0
+    late_resets: int = 0
     late_in_a_row: int = 0
     first_arrival: float | None = None
     newest_arrival: float = 0.0
@@ -118,26 +119,23 @@ class Meter:
         self.newest_arrival = now
         self.arrivals.count(now)
 
-    def reading(self, now: float, age_seconds: float) -> None:
+    def reading(self, now: float, reading: Reading) -> None:
         self.readings += 1
         self.publications.count(now)
-        self.ages.append(age_seconds)
-        self.age_sum += age_seconds
+        self.ages.append(reading.age_seconds)
+        self.age_sum += reading.age_seconds
+        if reading.status == "ready":  # the model is fast enough
+            self.late_in_a_row = 0
 
-    def late_start(self) -> None:
-        self.late_starts += 1
+    def late_reset(self) -> None:
+        self.late_resets += 1
         self.late_in_a_row += 1
-
-    def answer(self) -> None:
-        """A reading that was ready: the model is fast enough."""
-        self.late_in_a_row = 0
 
     @property
     def too_slow(self) -> bool:
-        return self.late_in_a_row >= LATE_STARTS_IN_A_ROW
+        return self.late_in_a_row >= LATE_RESETS_IN_A_ROW
 
-    def statistics(self) -> SessionStatistics:
-        now = time.monotonic()
+    def statistics(self, now: float) -> SessionStatistics:
         p50, p95 = np.percentile(list(self.ages), (50, 95)) if self.ages else (0.0, 0.0)
         return SessionStatistics(
             self.frames_offered,
@@ -149,7 +147,7 @@ class Meter:
             self.publications.per_second(now),
             float(p50),
             float(p95),
-            self.late_starts,
+            self.late_resets,
             self.too_slow,
             0.0 if self.first_arrival is None else self.newest_arrival - self.first_arrival,
             self.age_sum / max(self.readings, 1),

@@ -195,7 +195,7 @@ def slow_words(card: Card) -> str:
 def figures(session: Session) -> str:
     """The rates and the age of the answer over the whole session, in one line."""
     counts = session.statistics()
-    late = f", begun afresh {counts.late_starts} times for slowness" if counts.late_starts else ""
+    late = f", reset {counts.late_resets} times for slowness" if counts.late_resets else ""
     return (
         f"camera {counts.mean_frames_per_second:.0f}/s, "
         f"answers {counts.mean_readings_per_second:.1f}/s over {counts.seconds:.0f} s, "

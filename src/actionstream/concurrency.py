@@ -1,0 +1,92 @@
+"""What threads share: a base for things that are closed, and a mailbox in which the newest wins."""
+
+from __future__ import annotations
+
+import threading
+from abc import ABC, abstractmethod
+from types import TracebackType
+from typing import Generic, Self, TypeVar
+
+T = TypeVar("T")
+
+
+class Closing(ABC):
+    """Something to be closed, or used in `with`. Closing twice is harmless."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Free what it holds."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class Latest(Closing, Generic[T]):
+    """A mailbox with one place: a newer value replaces one that was not taken. For any threads.
+
+    ::
+
+        put     a   b c   d
+        take      a     c   d      b is gone: it was never taken
+    """
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._values: list[T] = []  # none or one
+        self._error: BaseException | None = None
+        self._closed = False
+
+    def put(self, value: T) -> bool:
+        """Leave a value; whether one that was not taken had to go. Ignored once closed."""
+        with self._changed:
+            if self._closed:
+                return False
+            replaced, self._values = bool(self._values), [value]
+            self._changed.notify_all()
+            return replaced
+
+    def take(self, timeout: float | None = None) -> T | None:
+        """The value, which is then out of the mailbox; waits for one.
+
+        Args:
+            timeout: seconds to wait at most; None for as long as it takes.
+
+        Returns:
+            None when the time is over or the mailbox is closed.
+
+        Raises:
+            BaseException: the error with which it was closed, each time.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._values or self._closed, timeout)
+            if self._values:
+                return self._values.pop()
+            if self._error is not None:
+                raise self._error
+            return None
+
+    def clear(self) -> None:
+        """Forget the value that was not taken."""
+        with self._changed:
+            self._values.clear()
+
+    @property
+    def closed(self) -> bool:
+        with self._changed:
+            return self._closed
+
+    def close(self, error: BaseException | None = None) -> None:
+        """Let go of the value and of all who wait; `error` is raised to them and to later ones."""
+        with self._changed:
+            if not self._closed:
+                self._closed, self._error = True, error
+                self._values.clear()
+                self._changed.notify_all()

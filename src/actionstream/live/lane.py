@@ -1,0 +1,281 @@
+"""One live stream behind its lock: frames from any thread, looks taken by the worker.
+
+A frame that is due waits in the lane's only slot until the worker takes it; a newer due frame
+takes its place. So nothing queues, and a slow model looks less often instead of later::
+
+    frames    0 1 2 3 4 5 6 7 8 9       due: every second one
+    slot      0   2 > 4   6 > 8         > = replaced: the looks at 2 and 6 are dropped
+    worker    [0......][4......][8..    the model takes four frames' time
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from actionstream.bundle.card import Card
+from actionstream.concurrency import Latest
+from actionstream.engines.checks import Features, Logits
+from actionstream.errors import EngineError, FrameError
+from actionstream.inference.sampling import TOLERANCE_SECONDS, fill, judge, see
+from actionstream.inference.stream import StreamState, add_look, conclude, is_ready, warming_up
+from actionstream.live.history import History
+from actionstream.live.statistics import Meter, SessionStatistics
+from actionstream.results import Pixels, Reading, check_pixels
+
+Picture = Pixels | Callable[[], Pixels]
+"""RGB uint8 [H, W, 3], or a function without arguments that makes it."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Look:
+    """A due frame: its time, when it arrived (monotonic), which stretch of the stream it is of."""
+
+    picture: Picture
+    time_seconds: float
+    arrival: float
+    stretch: int
+
+    def pixels(self) -> Pixels:
+        """The picture, made now if it was offered as a function.
+
+        Raises:
+            FrameError: it is no picture, or it could not be made.
+        """
+        if not callable(self.picture):
+            return self.picture
+        try:
+            made = self.picture()
+        except Exception as error:  # the caller's own code may raise anything
+            raise FrameError(f"the picture could not be made: {error!r}") from error
+        return check_pixels(made)
+
+
+class Lane:
+    """The state of one stream. Every method is safe from any thread and none waits for the model.
+
+    `clock` gives the seconds by which rates and ages are measured.
+    """
+
+    def __init__(
+        self,
+        card: Card,
+        keep_seconds: float,
+        on_reading: Callable[[Reading], None] | None,
+        clock: Callable[[], float],
+    ) -> None:
+        self._card, self._on_reading, self._clock = card, on_reading, clock
+        self.news: Latest[Reading] = Latest()
+        """The newest reading until somebody has taken it."""
+        self._lock = threading.Lock()  # guards all that follows
+        self._state = StreamState()
+        self._stretch = 0  # counts resets: a look of an older stretch is void
+        self._slot: Look | None = None
+        self._in_flight: Look | None = None
+        self._history = History(keep_seconds, card.spacing_seconds)
+        self._latest: Reading | None = None
+        self._meter = Meter()
+        self._error: Exception | None = None
+        self._raised = True  # whether `offer` has raised it
+        self._stopped: EngineError | None = None
+        self._closed = False
+
+    def offer(self, picture: Picture, time_seconds: float) -> bool:
+        """Put a frame that is due into the slot; whether it was due.
+
+        Raises:
+            FrameError: an earlier frame could not be made (said once).
+            EngineError: the engine failed.
+        """
+        arrival = self._clock()
+        with self._lock:
+            self._check()
+            if self._closed:
+                return False
+            self._raise_once()
+            self._meter.frame(arrival)
+            due = self._is_due(time_seconds)
+            if due:
+                self._put(Look(picture, time_seconds, arrival, self._stretch))
+            return due
+
+    def _check(self) -> None:
+        if self._stopped is not None:
+            raise self._stopped.with_traceback(None)
+
+    def _raise_once(self) -> None:
+        if self._error is not None and not self._raised:
+            self._raised = True
+            raise self._error
+
+    def _is_due(self, time_seconds: float) -> bool:
+        """See the frame. A look in flight is taken to have filled its tick already."""
+        rule, clock = self._card.sampling, self._state.clock
+        if self._in_flight is not None:
+            clock, _ = fill(clock, self._in_flight.time_seconds, rule)
+        moment = judge(clock, time_seconds, rule)
+        if moment == "repeated":
+            return False
+        if moment == "afresh":
+            if self._is_late(time_seconds):
+                self._meter.late_reset()
+            self._meter.looks_dropped += (self._slot is not None) + (self._in_flight is not None)
+            self._begin_stretch()
+        self._state = replace(self._state, clock=see(self._state.clock, time_seconds))
+        return moment != "not_due"
+
+    def _is_late(self, time_seconds: float) -> bool:
+        """Whether the gap is the model's and not the camera's: frames came, no look was done."""
+        newest = self._state.clock.last_frame_seconds
+        if newest is None or (self._slot is None and self._in_flight is None):
+            return False
+        gap = time_seconds - newest
+        return 0 < gap <= self._card.reset_after_seconds + TOLERANCE_SECONDS
+
+    def _put(self, look: Look) -> None:
+        """The newest look takes the slot. A drop is counted when a tick goes without its look."""
+        waiting = self._slot
+        if waiting is not None and self._tick(waiting) < self._tick(look):
+            self._meter.looks_dropped += 1
+        self._slot = look
+
+    def _tick(self, look: Look) -> int:
+        """The last tick that this look reaches."""
+        start = self._state.clock.start_seconds or 0.0
+        passed = look.time_seconds - start + TOLERANCE_SECONDS
+        return math.floor(passed / self._card.spacing_seconds)
+
+    def _begin_stretch(self) -> None:
+        self._state = StreamState()
+        self._slot = self._in_flight = None
+        self._stretch += 1
+
+    def take(self) -> Look | None:
+        """The look in the slot, which is then in flight; None if it was withdrawn."""
+        with self._lock:
+            self._in_flight, self._slot = self._slot, None
+            return self._in_flight
+
+    def enter(self, look: Look, feature: Features) -> StreamState | None:
+        """Add the look, feature float32 [D], to the ring.
+
+        Returns the state if it wants a reading from the head, else None: the stream is warming
+        up (that reading is published here) or has moved on without this look.
+        """
+        with self._lock:
+            if look.stretch != self._stretch:
+                return None
+            self._in_flight = None
+            self._state = add_look(self._state, look.time_seconds, feature, self._card)
+            self._meter.looks += 1
+            state = self._state
+        if is_ready(state, self._card):
+            return state
+        self._publish(look, warming_up(state, look.time_seconds, self._card))
+        return None
+
+    def conclude(self, look: Look, logits: Logits, known_score: float) -> None:
+        """Publish the reading of a look after the head said `logits` [K] and `known_score`."""
+        with self._lock:
+            if look.stretch != self._stretch:
+                return
+            self._state, reading = conclude(
+                self._state, look.time_seconds, logits, known_score, self._card
+            )
+        self._publish(look, reading)
+
+    def _publish(self, look: Look, reading: Reading) -> None:
+        now = self._clock()
+        reading = replace(reading, age_seconds=now - look.arrival)
+        with self._lock:
+            if look.stretch != self._stretch:
+                return
+            self._history.add(reading)
+            self._latest = reading
+            self._meter.reading(now, reading)
+            report = self._on_reading
+            self.news.put(reading)
+        if report is not None:
+            try:
+                report(reading)
+            except Exception as error:  # noqa: BLE001  handed back by this stream's next `offer`
+                self._keep_error(error)
+
+    def fail(self, look: Look, error: FrameError) -> None:
+        """The look has no picture: its tick stays unfilled, the next `offer` raises the error."""
+        with self._lock:
+            if self._in_flight is look:
+                self._in_flight = None
+            self._meter.bad_frames += 1
+        self._keep_error(error)
+
+    def _keep_error(self, error: Exception) -> None:
+        _forget_frames(error)
+        with self._lock:
+            if not self._closed:
+                self._error, self._raised = error, False
+
+    def stop(self, error: EngineError) -> None:
+        """The engine failed: whoever waits, offers or asks from now on gets this error."""
+        with self._lock:
+            self._stopped = error
+        self.news.close(error)
+
+    @property
+    def latest(self) -> Reading | None:
+        """The newest reading; None before the first one and after `reset` or `close`."""
+        with self._lock:
+            self._check()
+            return self._latest
+
+    def history(self) -> tuple[Reading, ...]:
+        """The newest readings, oldest first."""
+        with self._lock:
+            return self._history.readings()
+
+    def statistics(self) -> SessionStatistics:
+        """The counts so far."""
+        with self._lock:
+            return self._meter.statistics(self._clock())
+
+    @property
+    def error(self) -> Exception | None:
+        """What last went wrong with this stream alone."""
+        with self._lock:
+            return self._error
+
+    @property
+    def closed(self) -> bool:
+        with self._lock:
+            return self._closed
+
+    def reset(self) -> None:
+        """Forget the stream and its readings: the next frame is the first. Counts go on."""
+        with self._lock:
+            self._forget()
+
+    def close(self) -> None:
+        """Let go of every picture and reading."""
+        with self._lock:
+            self._closed, self._on_reading, self._error = True, None, None
+            self._forget()
+        self.news.close()
+
+    def _forget(self) -> None:
+        self._begin_stretch()
+        self._history.clear()
+        self.news.clear()
+        self._latest = None
+        self._meter.late_in_a_row = 0
+
+
+def _forget_frames(error: BaseException) -> None:
+    """Drop the tracebacks: they hold the pictures of the calls in them, and an error is kept."""
+    link: BaseException | None = error
+    seen: set[int] = set()
+    while link is not None and id(link) not in seen:  # `raise error from error` leads round
+        seen.add(id(link))
+        link.__traceback__ = None
+        link = link.__cause__ or link.__context__
