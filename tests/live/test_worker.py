@@ -72,11 +72,7 @@ def test_a_real_clip_gives_the_files_readings(
     clip = ucf101_clip("Drumming")
     answer = model.recognize(clip)
     with Worker(model) as worker, worker.open() as session, VideoReader(clip) as video:
-        readings = [
-            session.wait(PATIENCE_SECONDS)
-            for frame in video
-            if session.offer(frame)
-        ]
+        readings = [session.wait(PATIENCE_SECONDS) for frame in video if session.offer(frame)]
     assert_same(readings, list(answer.readings))
     assert readings[-1].label == answer.label == "Drumming"
 

@@ -59,6 +59,7 @@ class Session(Closing):
                 goes on.
             EngineError: the worker's engine failed; its error is the cause.
         """
+        picture: Picture
         if isinstance(frame, TimedFrame):
             picture, seconds = frame.to_rgb, check_time(frame.time_seconds)
         elif time_seconds is None:
