@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import importlib
 import os
+import shlex
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from cli_process import COMMAND, Run, environment
 
 from actionstream import __version__
-from actionstream.cli import VERBS, main
+from actionstream.cli import VERBS, main, parse
+from actionstream.cli.examples import EXAMPLES
 from actionstream.video import VIDEO_EXTENSIONS
 
 
@@ -27,7 +30,7 @@ def test_help_names_every_verb_in_order(capsys: pytest.CaptureFixture[str]) -> N
     out = capsys.readouterr().out
     places = [out.index(f"\n    {verb} ") for verb in VERBS]
     assert places == sorted(places)
-    assert len(VERBS) == 9
+    assert set(VERBS) == set(EXAMPLES)
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -36,7 +39,34 @@ def test_every_verb_explains_itself(verb: str, capsys: pytest.CaptureFixture[str
     with pytest.raises(SystemExit) as ended:
         main([verb, "--help"])
     assert ended.value.code == 0
-    assert f"usage: actionstream {verb}" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert f"usage: actionstream {verb}" in out
+    assert out.rstrip().endswith("\n".join(f"  {line}" for line in EXAMPLES[verb]))
+
+
+@pytest.mark.parametrize("line", [line for lines in EXAMPLES.values() for line in lines])
+def test_every_example_is_one_that_the_program_takes(line: str) -> None:
+    words = shlex.split(line.rpartition(" | ")[2])
+    assert callable(parse(words[1:]).run)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs file descriptor 8")
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [("actionstream mod", "models"), ("actionstream predict --ann", "--annotate")],
+)
+def test_a_shell_can_complete(typed: str, offered: str, tmp_path: Path) -> None:
+    """Asked as argcomplete's shell function does: variables in, the answer on descriptor 8."""
+    asked = environment() | {
+        "_ARGCOMPLETE": "1",
+        "_ARGCOMPLETE_IFS": "\n",
+        "_ARGCOMPLETE_SUPPRESS_SPACE": "1",
+        "COMP_LINE": typed,
+        "COMP_POINT": str(len(typed)),
+    }
+    command = f"{shlex.join(COMMAND)} 8>answer 9>/dev/null"
+    subprocess.run(["bash", "-c", command], env=asked, cwd=tmp_path, check=True, timeout=60)
+    assert (tmp_path / "answer").read_text().split() == [offered]
 
 
 @pytest.mark.parametrize(

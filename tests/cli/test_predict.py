@@ -18,6 +18,7 @@ import pytest
 from cli_process import COMMAND, Result, Run, environment
 from clips import make_clip
 
+from actionstream.draw import spoken
 from actionstream.recognizer import Recognizer
 from actionstream.video import VIDEO_EXTENSIONS, VideoReader
 
@@ -124,7 +125,7 @@ def test_table(predict: Predict, videos: Path, bad: dict[str, str], model: Recog
     assert done.code == 1
     assert done.lines[0].split() == ["SOURCE", "ACTION", "SURE", "TOP", "3", "WHEN"]
     best = model.recognize(videos / "a.avi").top(1)[0]
-    assert f"{best.label} {best.confidence:.0%}" in done.lines[1]
+    assert f"{spoken(best.label)} {best.confidence:.0%}" in done.lines[1]
     assert done.lines[3].startswith("empty.mp4 ")
     assert "error: " in done.lines[3]
     assert len(done.lines) == 4
@@ -132,7 +133,8 @@ def test_table(predict: Predict, videos: Path, bad: dict[str, str], model: Recog
 
 def test_output_file(predict: Predict, videos: Path, tmp_path: Path) -> None:
     done = predict("videos", "--json", "--output", "out.jsonl")
-    assert (done.code, done.out, done.err) == (0, "", "")
+    assert (done.code, done.out) == (0, "")
+    assert done.err == "actionstream: wrote 2 results to out.jsonl\n"
     lines = (tmp_path / "out.jsonl").read_text().splitlines()
     assert [json.loads(line)["source"] for line in lines] == ["videos/a.avi", "videos/b/one.mp4"]
 
@@ -144,6 +146,7 @@ def test_output_file(predict: Predict, videos: Path, tmp_path: Path) -> None:
         (["--output", "no/such/folder.txt"], "No such file or directory"),
         (["--annotate", "out.mp4"], "2 videos need a folder"),
         (["--annotate", "videos/b/../b/one.mp4"], "2 videos need a folder"),
+        (["--annotate", "out.avi"], "annotated videos are MP4: name it out.mp4, or out.avi/"),
     ],
 )
 def test_writing_where_it_must_not(
@@ -156,6 +159,35 @@ def test_writing_where_it_must_not(
     assert (videos / "a.avi").read_bytes() == before
 
 
+def test_results_that_are_there_are_replaced_only_if_asked(
+    predict: Predict, videos: Path, tmp_path: Path
+) -> None:
+    """The table may be a day's work: not even the model is loaded before the refusal."""
+    for name in ("out.csv", "drawn.mp4"):
+        (tmp_path / name).write_text("older")
+    words = ["videos/a.avi", "--csv", "--output", "out.csv", "--annotate", "drawn.mp4"]
+    done = predict(*words)
+    assert (done.code, done.out) == (2, "")
+    assert "out.csv, drawn.mp4 would be overwritten; --overwrite allows it" in done.err
+    assert (tmp_path / "out.csv").read_text() == (tmp_path / "drawn.mp4").read_text() == "older"
+    assert predict(*words, "--overwrite").code == 0
+    assert (tmp_path / "out.csv").read_text().startswith("source,status,")
+    assert (tmp_path / "drawn.mp4").stat().st_size > 1000
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs symbolic links")
+def test_an_absurd_source_costs_itself_only(predict: Predict, videos: Path, tmp_path: Path) -> None:
+    (tmp_path / "loop.mp4").symlink_to("loop.mp4")
+    (videos / "round").symlink_to("../videos")
+    words = ["loop.mp4", "x" * 300 + ".mp4", "x" * 5000 + ".mp4", "loop.mp4/a.mp4", "0", "videos"]
+    done = predict(*words, "--json", "--annotate", "drawn")
+    assert done.code == 1
+    found = objects(done)
+    assert [entry["status"] for entry in found] == ["error"] * 5 + ["ok"] * 2
+    assert "Traceback" not in done.err
+    assert "actionstream webcam" in found[4]["error"]["message"]
+
+
 def test_annotating_one_video_over_itself_is_refused(predict: Predict, videos: Path) -> None:
     before = (videos / "b" / "one.mp4").read_bytes()
     done = predict("videos/b/one.mp4", "--annotate", "videos/../videos/b/one.mp4")
@@ -166,7 +198,8 @@ def test_annotating_one_video_over_itself_is_refused(predict: Predict, videos: P
 
 def test_annotate_one(predict: Predict, videos: Path, tmp_path: Path) -> None:
     done = predict("videos/a.avi", "--json", "--annotate", "out.mp4")
-    assert (done.code, done.err, len(done.lines)) == (0, "", 1)
+    assert (done.code, len(done.lines)) == (0, 1)
+    assert done.err == "actionstream: wrote 1 annotated video: out.mp4\n"
     with VideoReader(tmp_path / "out.mp4") as reader:
         assert reader.probe.codec == "h264"
         assert len(list(reader)) == 30
@@ -178,6 +211,7 @@ def test_annotate_many_into_a_folder(
     words = ["videos", "videos/a.avi", bad["empty"]]
     done = predict(*words, "--json", "--annotate", "drawn")
     assert done.code == 1
+    assert done.err == "actionstream: wrote 3 annotated videos: drawn\n"
     written = sorted(
         p.relative_to(tmp_path / "drawn").as_posix() for p in tmp_path.rglob("drawn/**/*")
     )

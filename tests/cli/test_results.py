@@ -8,8 +8,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from rich.cells import cell_len
 
-from actionstream.cli.results import choose_layout
+from actionstream.cli.results import Format, choose_layout
 from actionstream.errors import NoVideoStreamError
 from actionstream.results import Answer, Failure, Segment, VideoFacts
 
@@ -28,9 +29,9 @@ UNKNOWN = replace(ANSWER, known=False, segments=(Segment(0.0, 3.2, None, None),)
 FAILED = Answer("b.mp4", LABELS, error=Failure.of(NoVideoStreamError("b.mp4", "no video stream")))
 
 
-def rows(kind: str, *answers: Answer, top: int = 3) -> list[str]:
+def rows(kind: Format, *answers: Answer, top: int = 3, width: int | None = None) -> list[str]:
     names = [answer.source for answer in answers]
-    layout = choose_layout(kind, top=top, sources=names, labels=LABELS)  # type: ignore[arg-type]
+    layout = choose_layout(kind, top=top, sources=names, labels=LABELS, width=width)
     text = layout.header() + "".join(layout.row(answer) for answer in answers)
     assert text.endswith("\n")
     return text.splitlines()
@@ -79,12 +80,12 @@ def test_csv_quotes_awkward_names() -> None:
     assert row["source"] == name
 
 
-def test_table_lines_up() -> None:
+def test_table_lines_up_and_says_labels_as_people_do() -> None:
     header, good, unknown, failed = rows("table", ANSWER, UNKNOWN, FAILED)
-    for word, column in (("ACTION", "PushUps "), ("TOP 3", "PushUps 90%"), ("WHEN", "0.0-3.2 s")):
+    for word, column in (("ACTION", "Push Ups "), ("TOP 3", "Push Ups 90%"), ("WHEN", "0.0-3.2 s")):
         assert header.index(word) == good.index(column)
     assert good.split("  ")[-1].strip() == "0.0-3.2 s"
-    assert "90%  PushUps 90%, Lunges 6%, JumpRope 4%" in good
+    assert "90%  Push Ups 90%, Lunges 6%, Jump Rope 4%" in good
     assert unknown.index("no known action") == header.index("ACTION")
     assert unknown.count("%") == 3  # only the candidates are sure of anything
     assert failed.rstrip() == f"{'b.mp4':<6}  error: no video stream"
@@ -92,17 +93,31 @@ def test_table_lines_up() -> None:
 
 def test_table_never_says_zero_of_what_is_only_small() -> None:
     small = replace(ANSWER, probabilities=np.array([0.994, 0.0059, 0.0001], np.float32))
-    assert "PushUps 99%, Lunges 1%, JumpRope <1%" in rows("table", small)[1]
+    assert "Push Ups 99%, Lunges 1%, Jump Rope <1%" in rows("table", small)[1]
 
 
-def test_table_says_what_happened_when_and_what_was_damaged() -> None:
+def test_table_says_what_happened_when() -> None:
     parts = tuple(Segment(i, i + 1.0, LABELS[i % 2], 0.5) for i in range(7))
-    damaged = replace(FACTS, corrupt_packets=2, truncated=True)
-    _, row = rows("table", replace(ANSWER, segments=parts, video=damaged))
+    _, row = rows("table", replace(ANSWER, segments=parts))
     assert row.endswith(
-        "0.0-1.0 s PushUps; 1.0-2.0 s Lunges; 2.0-3.0 s PushUps; 3.0-4.0 s Lunges; "
-        "3 more (all with --json); 2 damaged packets; cut off"
+        "0.0-1.0 s Push Ups; 1.0-2.0 s Lunges; 2.0-3.0 s Push Ups; 3.0-4.0 s Lunges; "
+        "3 more (all with --json)"
     )
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 100, 120, 200])
+def test_no_line_is_wider_than_the_terminal_and_nothing_is_lost(width: int) -> None:
+    name = "Urlaub/2023/ein sehr langer Name mit Umlauten (äöü) und 漢字/clip 0001.mp4"
+    parts = tuple(Segment(i, i + 1.0, LABELS[i % 2], 0.5) for i in range(4))
+    failed = replace(FAILED, source=name)
+    lines = rows("table", replace(ANSWER, source=name, segments=parts), failed, width=width)
+    assert max(cell_len(line) for line in lines) <= width
+    text = " ".join(" ".join(lines).split())
+    for words in ("Push Ups 90%, Lunges 6%, Jump Rope 4%", "3.0-4.0 s Lunges", "no video stream"):
+        assert words in text
+    rows_of_name = [line for line in lines if "clip 0001.mp4"[-6:] in line]
+    assert len(rows_of_name) == 2
+    assert all(line.startswith("Url") for line in rows_of_name)
 
 
 @pytest.mark.parametrize(
@@ -110,13 +125,11 @@ def test_table_says_what_happened_when_and_what_was_damaged() -> None:
     [
         ("日本語.mp4", "日本語.mp4"),
         ("\x1b[31mred\x07.mp4", "�[31mred�.mp4"),
-        ("x" * 90 + "/end.mp4", "…" + "x" * 51 + "/end.mp4"),
+        ("x" * 90 + "/end.mp4", "x" * 19 + "…" + "x" * 32 + "/end.mp4"),
     ],
 )
 def test_table_keeps_the_terminal_as_it_is(name: str, shown: str) -> None:
-    from rich.cells import cell_len
-
     header, row = rows("table", replace(ANSWER, source=name))
     assert row.startswith(f"{shown}  ")
-    before = row[: row.index("PushUps")]
+    before = row[: row.index("Push Ups")]
     assert cell_len(before) == header.index("ACTION")

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from clips import make_clip
 
 from actionstream.cli import sources
 from actionstream.cli.sources import expand
@@ -95,12 +96,35 @@ def test_a_file_with_brackets_in_its_name_wins_over_the_pattern(tree: Path) -> N
     assert names(["tree/a[1].mp4"]) == ["tree/a1.mp4"]
 
 
+def test_a_folder_with_brackets_is_itself_before_a_pattern(tree: Path) -> None:
+    folder = tree / "My [2023] clips" / "sub"
+    folder.mkdir(parents=True)
+    (folder / "x.mp4").touch()
+    (folder.parent / "y.mp4").touch()
+    place = "tree/My [2023] clips"
+    assert names([f"{place}/*.mp4"]) == [f"{place}/y.mp4"]
+    assert names([f"{place}/**/*.mp4"]) == [f"{place}/sub/x.mp4", f"{place}/y.mp4"]
+    assert names(["tree/My [[]2023] cl*/*.mp4"]) == [f"{place}/y.mp4"]
+
+
+@pytest.mark.parametrize("word", ["0", "12", "rtsp://camera.local/stream", "http://h:80/a.mp4"])
+def test_a_camera_or_address_names_webcam(tree: Path, word: str) -> None:
+    (found,) = expand([word])
+    assert found.path is None
+    assert "actionstream webcam" in str(found.error)
+    Path("0").touch()
+    assert expand(["0"])[0].path == "0"  # a file of that name is a file
+
+
 @pytest.mark.parametrize(
     "content",
     [
         b"tree/Z.mp4\ntree/b\n\n  \nnowhere.mp4",
         b"\xef\xbb\xbftree/Z.mp4\r\ntree/b\r\nnowhere.mp4\r\n",
         b"tree/Z.mp4\0tree/b\0nowhere.mp4\0",
+        "tree/Z.mp4\r\ntree/b\r\nnowhere.mp4\r\n".encode("utf-16"),
+        b"\xfe\xff" + "tree/Z.mp4\ntree/b\nnowhere.mp4\n".encode("utf-16-be"),
+        "tree/Z.mp4\r\ntree/b\r\nnowhere.mp4\r\n".encode("utf-16-le"),
     ],
 )
 def test_a_list_on_stdin(tree: Path, monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
@@ -110,6 +134,20 @@ def test_a_list_on_stdin(tree: Path, monkeypatch: pytest.MonkeyPatch, content: b
         *("tree/b/One.MKV", "tree/b/two.mp4"),
         *("nowhere.mp4", "tree/a.avi"),
     ]
+
+
+def test_names_in_utf_16_of_any_script(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with_stdin(monkeypatch, "tree/ä.mp4\r\n丁上下.mp4\r\n".encode("utf-16"))
+    assert names(["-"]) == ["tree/ä.mp4", "丁上下.mp4"]
+
+
+@pytest.mark.parametrize(("name", "codec"), [("x.mp4", "h264"), ("x.avi", "mpeg4")])
+def test_a_video_on_stdin_is_not_a_list(
+    tree: Path, monkeypatch: pytest.MonkeyPatch, name: str, codec: str
+) -> None:
+    with_stdin(monkeypatch, make_clip(tree / name, codec=codec, frames=12).read_bytes())
+    with pytest.raises(ActionstreamError, match="stdin holds a video or other binary data"):
+        expand(["-"])
 
 
 def test_stdin_twice_is_wrong_use() -> None:

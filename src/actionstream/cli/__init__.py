@@ -1,8 +1,8 @@
 """The command line: `actionstream VERB ...`. One file a verb; each parses, calls and prints.
 
-A verb's module offers `add_parser(subparsers)` and `run(args) -> exit code`. It imports what is
-heavy inside `run`, so that `actionstream --help` is quick. stdout holds results only; progress and
-messages go to stderr.
+A verb's module offers `add_parser(subparsers)` and `run(args) -> exit code`; its examples stand in
+`examples.py`. It imports what is heavy inside `run`, so that `actionstream --help` is quick. stdout
+holds results only; progress and messages go to stderr.
 """
 
 from __future__ import annotations
@@ -11,16 +11,22 @@ import argparse
 import contextlib
 import importlib
 import os
+import shutil
 import signal
 import sys
+import textwrap
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from actionstream import __version__
+from actionstream.cli.examples import epilog
 from actionstream.errors import ActionstreamError, MissingExtraError
 
-VERBS = ("predict", "webcam", "app", "demo", "verify", "train", "evaluate", "export", "data")
+VERBS = (
+    *("predict", "webcam", "app", "demo", "verify"),
+    *("train", "evaluate", "export", "data", "models"),
+)
 
 DONE = 0
 SOME_FAILED = 1
@@ -35,7 +41,8 @@ _EXTRA_OF = {
     **dict.fromkeys(("matplotlib", "onnx", "onnxscript", "timm", "torch", "torchvision"), "train"),
 }
 
-_EPILOG = """exit codes: 0 all done, 1 some source failed or a check did not hold, 2 wrong use,
+_EPILOG = """`actionstream VERB --help` shows examples.
+exit codes: 0 all done, 1 some source failed or a check did not hold, 2 wrong use,
 130 interrupted (what was finished is printed)"""
 
 
@@ -49,6 +56,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code: 0 all done, 1 some source failed, 2 wrong use, 130 interrupted.
     """
     words = sys.argv[1:] if argv is None else list(argv)
+    if "_ARGCOMPLETE" in os.environ:
+        _complete()
     try:
         with _ending_cleanly_on_sigterm():
             args = parse(words)
@@ -59,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _complain(str(error))
         return WRONG_USE
     except ModuleNotFoundError as error:
-        _complain(str(_missing_extra(error, words[0])))
+        _complain(str(_missing_extra(error, words[0] if words else "")))
         return WRONG_USE
     except KeyboardInterrupt:
         _complain("interrupted")
@@ -105,6 +114,7 @@ def _build(names: Sequence[str]) -> tuple[argparse.ArgumentParser, Any]:
         prog="actionstream",
         description="Name the human action in a video or in front of a camera.",
         epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"actionstream {__version__}")
@@ -112,8 +122,23 @@ def _build(names: Sequence[str]) -> tuple[argparse.ArgumentParser, Any]:
     for name in names:
         module = importlib.import_module(f"actionstream.cli.{name}")
         module.add_parser(verbs)
-        verbs.choices[name].set_defaults(run=module.run)
+        _finish(verbs.choices[name], name, module.run)
     return parser, verbs
+
+
+def _finish(verb: argparse.ArgumentParser, name: str, run: Callable[..., int]) -> None:
+    """What all verbs have: `run`, and examples at the end of their --help."""
+    verb.set_defaults(run=run)
+    verb.formatter_class = argparse.RawDescriptionHelpFormatter
+    verb.description = textwrap.fill(verb.description or "", shutil.get_terminal_size().columns - 2)
+    verb.epilog = "\n\n".join([*filter(None, [verb.epilog]), epilog(name)])
+
+
+def _complete() -> None:
+    """Answer a shell that asks what may come next, and end (argcomplete sets the variable)."""
+    import argcomplete
+
+    argcomplete.autocomplete(_build(VERBS)[0])
 
 
 @contextlib.contextmanager

@@ -36,11 +36,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _print(report: DemoReport) -> None:
-    from actionstream.draw import percent
+    from actionstream.draw import percent, spoken
+    from actionstream.draw.labels import UNKNOWN
 
     speed, answer = report.speed, report.answer
     versions = ", ".join(f"{name} {number}" for name, number in report.versions.items())
-    top = ", ".join(f"{c.label} {percent(c.confidence)}" for c in answer.top(3))
+    top = ", ".join(f"{spoken(c.label)} {percent(c.confidence)}" for c in answer.top(3))
+    said = spoken(answer.label) if answer.label else UNKNOWN
     facts = {
         "machine": report.machine,
         "versions": versions,
@@ -49,7 +51,7 @@ def _print(report: DemoReport) -> None:
         "speed": f"{speed.frames_per_second:.0f} frames a second live, 320x240",
         "latency": f"median {1000 * speed.median_seconds:.1f} ms, "
         f"p95 {1000 * speed.p95_seconds:.1f} ms over {speed.looks} looks",
-        "answer": f"{answer.label or 'no known action'} (a drawn figure; top 3: {top})",
+        "answer": f"{said} (a drawn figure; top 3: {top})",
     }
     for name, value in facts.items():
         print(f"{name:<9} {value}")

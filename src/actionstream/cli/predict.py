@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
+import logging
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from actionstream.cli.options import add_model_options, at_least_one, load_model
-from actionstream.errors import ActionstreamError, VideoWriteError
+from actionstream.errors import ActionstreamError, UnreadableVideoError
 
 if TYPE_CHECKING:
     from actionstream.cli.results import Layout
@@ -18,6 +17,8 @@ if TYPE_CHECKING:
     from actionstream.progress import Progress, ProgressBar
     from actionstream.recognizer import Recognizer
     from actionstream.results import Answer
+
+log = logging.getLogger(__name__)
 
 _EPILOG = """\
 A folder is walked recursively, sorted by code point. A quoted pattern ('clips/**/*.mp4') is
@@ -61,35 +62,55 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--annotate",
         metavar="OUT.mp4",
-        help="also write the video with the action drawn on it; a name without .mp4 is a folder, "
-        "which several videos need",
+        help="also write the video with the action drawn on it; a name without an ending is a "
+        "folder, which several videos need",
     )
     parser.add_argument(
         "--output", metavar="FILE", help="write the results to FILE instead of stdout, as they come"
+    )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace what --output and --annotate name"
     )
     add_model_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Answer for every source; 0 if all were answered, else 1."""
-    from actionstream.cli.results import choose_layout
+    from actionstream.cli.outputs import annotation_targets, opened, refuse_overwriting
+    from actionstream.cli.results import choose_layout, terminal_width
     from actionstream.cli.sources import expand
     from actionstream.progress import ProgressBar
 
     sources = expand(args.sources)
-    targets = _annotation_targets(args.annotate, sources)
-    _refuse_overwriting(args.output, sources, targets)
+    targets = annotation_targets(args.annotate, sources)
+    refuse_overwriting(args.output, sources, targets, args.overwrite)
     model = load_model(args)
     names = [source.name for source in sources]
-    layout = choose_layout(args.format, top=args.top, sources=names, labels=model.labels)
-    with _opened(args.output) as stream, ProgressBar() as bar:
+    width = terminal_width() if args.output is None else None
+    layout = choose_layout(
+        args.format, top=args.top, sources=names, labels=model.labels, width=width
+    )
+    with opened(args.output) as stream, ProgressBar() as bar:
         job = _Job(model, layout, stream, bar, len(sources))
         job.print(layout.header())
         done = [
             job.answer(index, *both)
             for index, both in enumerate(zip(sources, targets, strict=True))
         ]
+    _say_what_was_written(args, len(done), job.written)
     return 0 if all(done) else 1
+
+
+def _say_what_was_written(args: argparse.Namespace, answers: int, videos: list[Path]) -> None:
+    if args.output is not None:
+        _say(f"wrote {answers} result{'' if answers == 1 else 's'} to {args.output}")
+    if videos:
+        count = "1 annotated video" if len(videos) == 1 else f"{len(videos)} annotated videos"
+        _say(f"wrote {count}: {videos[0] if len(videos) == 1 else args.annotate}")
+
+
+def _say(message: str) -> None:
+    print(f"actionstream: {message}", file=sys.stderr, flush=True)
 
 
 class _Job:
@@ -100,6 +121,7 @@ class _Job:
     ) -> None:
         self._model, self._layout, self._stream = model, layout, stream
         self._bar, self._count = bar, count
+        self.written: list[Path] = []
 
     def print(self, text: str) -> None:
         """Write whole lines and flush: what is finished is there even if the next one never is."""
@@ -124,7 +146,15 @@ class _Job:
         if source.error is not None or source.path is None:
             assert source.error is not None
             return Answer(source.name, self._model.labels, error=Failure.of(source.error))
-        return self._model.recognize_or_error(source.path, source=source.name, progress=progress)
+        try:
+            return self._model.recognize_or_error(
+                source.path, source=source.name, progress=progress
+            )
+        except Exception as surprise:  # one absurd file must not cost the others
+            log.debug("%s", source.name, exc_info=True)
+            cause = f"unexpected {type(surprise).__name__}: {surprise}"
+            failure = Failure.of(UnreadableVideoError(source.name, cause))
+            return Answer(source.name, self._model.labels, error=failure)
 
     def _annotate(self, source: Source, answer: Answer, target: Path, progress: Progress) -> bool:
         from actionstream.draw.annotate import annotate
@@ -135,8 +165,9 @@ class _Job:
             annotate(source.path, answer, target, threads=self._model.threads, progress=progress)
         except (ActionstreamError, OSError) as error:
             with self._bar.paused():
-                print(f"actionstream: --annotate: {error}", file=sys.stderr, flush=True)
+                _say(f"--annotate: {error}")
             return False
+        self.written.append(target)
         return True
 
     def _report(self, start: float, part: float) -> Progress:
@@ -147,66 +178,3 @@ class _Job:
             self._bar(start + part * share(seconds, duration), self._count, name)
 
         return report
-
-
-@contextlib.contextmanager
-def _opened(output: str | None) -> Iterator[TextIO]:
-    """Where results go: stdout, or the file. UTF-8, so that JSON is JSON in every locale.
-
-    A file name that is no text becomes \\udcXX escapes, which JSON reads back as the same name.
-    """
-    if output is None:
-        if hasattr(sys.stdout, "reconfigure"):
-            sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace", newline="\n")
-        yield sys.stdout
-        return
-    try:
-        stream = open(  # noqa: SIM115, PTH123  closed below; the path is the user's words
-            output, "w", encoding="utf-8", errors="backslashreplace", newline="\n"
-        )
-    except OSError as error:
-        raise VideoWriteError(f"--output: {output}: {error.strerror or error}") from None
-    with stream:
-        yield stream
-
-
-def _annotation_targets(out: str | None, sources: list[Source]) -> list[Path | None]:
-    """The file that each source's annotated video goes to.
-
-    OUT is a file if it ends in .mp4 and is no folder; that needs a single source. Else it is a
-    folder that mirrors the sources' folders; names that would meet get -2, -3 ...
-    """
-    if out is None:
-        return [None] * len(sources)
-    if out.lower().endswith(".mp4") and not Path(out).is_dir():
-        if len(sources) > 1:
-            raise ActionstreamError(
-                f"--annotate {out}: {len(sources)} videos need a folder, "
-                "name one without .mp4 at its end"
-            )
-        return [Path(out)]
-    taken: set[Path] = set()
-    targets: list[Path | None] = []
-    for source in sources:
-        first = Path(out, source.inside).with_suffix(".mp4")
-        target, number = first, 1
-        while target in taken:
-            number += 1
-            target = first.with_name(f"{first.stem}-{number}.mp4")
-        taken.add(target)
-        targets.append(target)
-    return targets
-
-
-def _refuse_overwriting(
-    output: str | None, sources: list[Source], targets: list[Path | None]
-) -> None:
-    """Nothing that is written may replace a video that is read."""
-    written = [*([] if output is None else [Path(output)]), *filter(None, targets)]
-    places = [path.resolve() for path in written]
-    read = {Path(source.path).resolve() for source in sources if source.path is not None}
-    for path, place in zip(written, places, strict=True):
-        if place in read:
-            raise ActionstreamError(f"{path} is one of the sources and would be overwritten")
-    if output is not None and places[0] in places[1:]:
-        raise ActionstreamError(f"--output and --annotate both name {output}")

@@ -61,9 +61,12 @@ def _other(args: argparse.Namespace) -> tuple[Recognizer | None, str | None]:
 
 
 def _print(found: Verification, model: Recognizer) -> None:
+    from actionstream.draw import spoken
+    from actionstream.draw.labels import UNKNOWN
+
     answer = found.answer
     readings = len(answer.readings)
-    print(f"{answer.source}: {answer.label or 'no known action'}, {readings} readings")
+    print(f"{answer.source}: {spoken(answer.label) if answer.label else UNKNOWN}, {readings} readings")
     print(f"model {model.card.name} ({model.fingerprint}) on {model.engine.describe()}")
     for comparison in found.comparisons:
         if comparison.first is None:
