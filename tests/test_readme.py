@@ -110,9 +110,9 @@ def test_a_new_machine(ucf101_clip: Callable[..., Path], tmp_path: Path) -> None
 
     setup, _, start = ONE_LINER.strip().rpartition(" ")
     assert start == "app"
-    assert "PushUps" in typed(f"{setup} predict clip.mp4", python)
+    assert "Push Ups" in typed(f"{setup} predict clip.mp4", python)
     installed = clone / ".venv" / "bin"
     first, second, third = commands(f"```sh\n{CLASSIC}```\n")
     typed(first, installed)
-    assert "PushUps" in typed(second, installed)
+    assert "Push Ups" in typed(second, installed)
     assert third == "streamlit run app.py"

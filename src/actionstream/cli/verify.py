@@ -66,7 +66,9 @@ def _print(found: Verification, model: Recognizer) -> None:
 
     answer = found.answer
     readings = len(answer.readings)
-    print(f"{answer.source}: {spoken(answer.label) if answer.label else UNKNOWN}, {readings} readings")
+    print(
+        f"{answer.source}: {spoken(answer.label) if answer.label else UNKNOWN}, {readings} readings"
+    )
     print(f"model {model.card.name} ({model.fingerprint}) on {model.engine.describe()}")
     for comparison in found.comparisons:
         if comparison.first is None:
