@@ -81,6 +81,7 @@ def make_clip(
     times: Sequence[float] | None = None,
     audio: str | None = None,
     audio_seconds: float | None = None,
+    audio_rate: int = SAMPLE_RATE,
     options: Mapping[str, str] | None = None,
     container_options: Mapping[str, str] | None = None,
     colorspace: str | None = None,
@@ -128,7 +129,7 @@ def make_clip(
             stream.codec_context.flags |= INTERLACED_DCT
         if rotation:
             stream.set_display_rotation(-rotation)
-        sound = output.add_stream(audio, rate=SAMPLE_RATE) if audio else None
+        sound = output.add_stream(audio, rate=audio_rate) if audio else None
         for pixels, seconds in zip(shown, times, strict=True):
             stored = np.ascontiguousarray(np.rot90(pixels, rotation // 90))
             frame = _coded(stored, pix_fmt, matrix or colorspace, full_range)
@@ -154,13 +155,14 @@ def _coded(stored: Pixels, pix_fmt: str, colorspace: str | None, full_range: boo
 
 
 def _add_tone(output: av.container.OutputContainer, stream: av.AudioStream, seconds: float) -> None:
-    wave = np.sin(np.arange(int(seconds * SAMPLE_RATE)) * (2 * np.pi * 440 / SAMPLE_RATE))
+    rate = stream.codec_context.sample_rate
+    wave = np.sin(np.arange(int(seconds * rate)) * (2 * np.pi * 440 / rate))
     samples = (wave * 8000).astype(np.int16)
     for start in range(0, len(samples), 1024):
         part = samples[np.newaxis, start : start + 1024]
         frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(part), format="s16", layout="mono")
-        frame.sample_rate, frame.pts = SAMPLE_RATE, start
-        frame.time_base = Fraction(1, SAMPLE_RATE)
+        frame.sample_rate, frame.pts = rate, start
+        frame.time_base = Fraction(1, rate)
         output.mux(stream.encode(frame))
     output.mux(stream.encode(None))
 

@@ -208,7 +208,7 @@ def test_to_dict_has_the_keys_of_the_contract(clip: Path) -> None:
     fields = json.loads(tiny_model().recognize(clip, source="a.mp4").to_json(top=9))
     assert list(fields) == [
         *("source", "status", "label", "confidence", "known", "known_score"),
-        *("top", "segments", "video", "timing", "model"),
+        *("top", "segments", "warnings", "video", "timing", "model"),
     ]
     assert fields["source"] == "a.mp4"
     assert [list(entry) for entry in fields["top"]] == [["label", "confidence"]] * 3

@@ -136,6 +136,7 @@ def test_an_answer_as_json_has_the_promised_keys() -> None:
             {"start_seconds": 0.0, "end_seconds": 1.2, "label": "PushUps", "confidence": 0.96},
             {"start_seconds": 1.2, "end_seconds": 3.2, "label": None, "confidence": None},
         ],
+        "warnings": [],
         "video": {
             "duration_seconds": 3.2,
             "frame_rate": 25.0,

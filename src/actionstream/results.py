@@ -1,4 +1,4 @@
-"""The values that travel: Frame, Candidate, Reading, Segment, Answer.
+"""The values that travel: Frame, Candidate, Reading, Segment, Notice, Answer.
 
 All are frozen. Times are seconds, pictures are RGB uint8 [H, W, 3]; a picture never travels
 without its time. Probabilities are float32 [K] in the order of the labels.
@@ -20,6 +20,16 @@ from actionstream.errors import FrameError, VideoError, VideoErrorKind
 Pixels = NDArray[np.uint8]
 Probabilities = NDArray[np.float32]
 Status = Literal["ready", "warming_up"]
+NoticeKind = Literal[
+    "too_short",  # fewer looks than an answer should rest on
+    "few_looks",  # too few pictures a second to see movement
+    "no_times",  # frames were counted: the file has no usable times
+    "clock_repaired",  # the file's times were put in order
+    "damaged",  # damaged packets were skipped
+    "cut_off",  # less came than the file announces
+    "no_person",  # nobody was found whose pose could be read
+    "sound",  # of a written video: its sound was left out or has holes
+]
 
 
 def check_pixels(pixels: object) -> Pixels:
@@ -143,6 +153,14 @@ class Segment:
 
 
 @dataclass(frozen=True, slots=True)
+class Notice:
+    """What an answer or a written video could not rest on, or what was mended for it."""
+
+    kind: NoticeKind
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class VideoFacts:
     """What a file turned out to be. Sizes in pixels as shown (rotation applied)."""
 
@@ -197,6 +215,7 @@ class Answer:
     timing: Timing | None = None
     model: Mapping[str, str] | None = None
     error: Failure | None = None
+    warnings: tuple[Notice, ...] = ()
 
     @property
     def label(self) -> str | None:
@@ -226,6 +245,7 @@ class Answer:
             "known_score": self.known_score,
             "top": [_fields(candidate) for candidate in self.top(top)],
             "segments": [_fields(segment) for segment in self.segments],
+            "warnings": [_fields(notice) for notice in self.warnings],
             "video": None if self.video is None else _fields(self.video),
             "timing": None if self.timing is None else _fields(self.timing),
             "model": None if self.model is None else dict(self.model),
@@ -236,5 +256,5 @@ class Answer:
         return json.dumps(self.to_dict(top=top), ensure_ascii=False, allow_nan=False)
 
 
-def _fields(value: Candidate | Segment | VideoFacts | Timing) -> dict[str, Any]:
+def _fields(value: Candidate | Segment | Notice | VideoFacts | Timing) -> dict[str, Any]:
     return {name: getattr(value, name) for name in value.__slots__}

@@ -10,6 +10,7 @@ from pathlib import Path
 import av
 import pytest
 from clips import index_of, make_clip, make_sound
+from damage import joined
 
 from actionstream.errors import (
     EmptyVideoError,
@@ -170,6 +171,39 @@ def _with_cover(song: Path, folder: Path) -> Path:
     with av.open(str(covered)) as container:
         assert [stream.type for stream in container.streams] == ["audio", "video"]
     return covered
+
+
+@pytest.mark.parametrize("name", ["a.mov", "a.mkv"])
+def test_a_larger_still_beside_the_film_is_not_taken(tmp_path: Path, name: str) -> None:
+    film = make_clip(tmp_path / "film.mp4", frames=10)
+    still = make_clip(
+        tmp_path / "still.mov",
+        codec="mjpeg",
+        pix_fmt="yuvj420p",
+        full_range=True,
+        frames=1,
+        size=(640, 480),
+    )
+    joined((film, still), tmp_path / name)
+    with VideoReader(tmp_path / name) as reader:
+        assert [index_of(frame.to_rgb()) for frame in reader] == list(range(10))
+
+
+def test_an_animated_png_is_read(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "a.apng", codec="apng", pix_fmt="rgb24", rate=5, frames=8)
+    with VideoReader(clip) as reader:
+        frames = [(frame.time_seconds, index_of(frame.to_rgb())) for frame in reader]
+    assert frames == [(pytest.approx(i / 5), i) for i in range(8)]
+
+
+@pytest.mark.parametrize(("flags", "words"), [(0x02, "animated WebP.*GIF or MP4"), (0x10, "")])
+def test_an_animated_webp_is_refused_with_advice(tmp_path: Path, flags: int, words: str) -> None:
+    header = b"VP8X" + (10).to_bytes(4, "little") + bytes([flags]) + bytes(9)
+    data = b"RIFF" + (4 + len(header)).to_bytes(4, "little") + b"WEBP" + header
+    (tmp_path / "a.webp").write_bytes(data)
+    with pytest.raises(VideoError, match=words) as caught:
+        probe(tmp_path / "a.webp")
+    assert isinstance(caught.value, UnsupportedVideoError) or not words
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from clips import make_clip
+from damage import joined
 
 from actionstream.video import VideoReader, probe
 
@@ -35,16 +36,8 @@ def test_a_stream_without_a_length_has_none(tmp_path: Path) -> None:
 
 
 def test_the_larger_of_two_films_is_taken(tmp_path: Path) -> None:
-    import av
-
     small = make_clip(tmp_path / "small.mp4", size=(32, 32), frames=3)
     large = make_clip(tmp_path / "large.mp4", size=(128, 96), frames=3)
     both = tmp_path / "both.mkv"
-    with av.open(str(both), "w") as output, av.open(str(small)) as a, av.open(str(large)) as b:
-        targets = [output.add_stream_from_template(c.streams.video[0]) for c in (a, b)]
-        for container, target in zip((a, b), targets, strict=True):
-            for packet in container.demux(video=0):
-                if packet.size:
-                    packet.stream = target
-                    output.mux(packet)
+    joined((small, large), both)
     assert (probe(both).width, probe(both).height) == (128, 96)

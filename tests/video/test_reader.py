@@ -214,9 +214,9 @@ def test_a_transport_stream_cut_in_half_reads_to_its_end(tmp_path: Path) -> None
     assert came[:-8] == whole[: len(came) - 8]
 
 
-def test_an_mp4_that_lost_its_index_is_one_error(tmp_path: Path) -> None:
+def test_an_mp4_that_lost_its_index_says_so(tmp_path: Path) -> None:
     cut = _half(make_clip(tmp_path / "a.mp4", **LONG))
-    with pytest.raises(UnreadableVideoError, match="damaged beyond opening"):
+    with pytest.raises(UnreadableVideoError, match=r"not finished.*its index \(moov\) is missing"):
         VideoReader(cut)
 
 
@@ -296,7 +296,7 @@ def test_a_header_that_announces_too_little_changes_no_time(tmp_path: Path, name
     with VideoReader(clip) as reader:
         assert [frame.time_seconds for frame in reader] == pytest.approx(times, abs=1e-3)
     assert reader.probe.duration_seconds == pytest.approx(1.0, abs=0.1)
-    assert reader.duration_seconds == pytest.approx(38.54, abs=0.1)
+    assert 38.5 < reader.duration_seconds <= 39.1
     assert not reader.truncated
 
 
@@ -313,10 +313,8 @@ def test_a_flipped_time_is_replaced_and_a_long_pause_is_not_for_ever(tmp_path: P
     _announce(clip, 9.54)
     with VideoReader(clip) as reader:
         read = [frame.time_seconds for frame in reader]
-    period = 1 / reader.probe.frame_rate
-    assert read[:20] == pytest.approx([*times[:11], 5.0 + period, *times[12:20]], abs=1e-3)
-    assert read[20] == pytest.approx(9.5 + period, abs=1e-3)
-    assert read[-25:] == pytest.approx(times[-25:], abs=1e-3)
+    assert read == pytest.approx(times, abs=1e-3), "halfway between its neighbours"
+    assert [notice.kind for notice in reader.warnings] == ["clock_repaired", "few_looks"]
 
 
 @pytest.mark.clips

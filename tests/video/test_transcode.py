@@ -7,6 +7,7 @@ import av
 import numpy as np
 import pytest
 from clips import BLUE, GREEN, GREY_FIRST, GREY_STEP, RED, colours, make_clip, make_sound, quarter
+from damage import decode_order, no_times, patched, right, scrambled_sound
 
 from actionstream.errors import NoVideoStreamError, VideoWriteError
 from actionstream.video import VideoReader, browser_playable, probe, to_browser_mp4
@@ -45,7 +46,7 @@ def test_sound_of_a_codec_that_nobody_knows_is_left_out(tmp_path: Path) -> None:
     source = make_clip(tmp_path / "a.mkv", frames=20, audio="libopus")
     source.write_bytes(source.read_bytes().replace(b"A_OPUS", b"A_XXXX"))
     assert not browser_playable(source)
-    assert to_browser_mp4(source, tmp_path / "out.mp4") is True
+    assert to_browser_mp4(source, tmp_path / "out.mp4") == ()
     facts = probe(tmp_path / "out.mp4")
     assert (facts.codec, facts.has_audio) == ("h264", False)
 
@@ -56,7 +57,7 @@ def test_anything_becomes_something_that_plays(tmp_path: Path, name: str) -> Non
     source = make_clip(tmp_path / name, frames=20, **kind)
     assert browser_playable(source) is playable
     target, shares = tmp_path / "out.mp4", []
-    assert to_browser_mp4(source, target, shares.append) is True
+    assert to_browser_mp4(source, target, shares.append) == ()
     assert shares == sorted(shares)
     assert shares[0] >= 0
     assert shares[-1] == 1.0
@@ -111,8 +112,15 @@ def _offset(clip: Path) -> float:
 @pytest.mark.parametrize("name", ["plain.mp4", "mpeg4.avi"])
 def test_cancelling_leaves_nothing(tmp_path: Path, name: str) -> None:
     source = make_clip(tmp_path / name, frames=20, **KINDS[name][0])
-    answers = iter([False] * 5 + [True] * 100)
-    assert to_browser_mp4(source, tmp_path / "out.mp4", cancel=lambda: next(answers)) is False
+    calls = []
+
+    def interrupt(share: float) -> None:
+        calls.append(share)
+        if len(calls) == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        to_browser_mp4(source, tmp_path / "out.mp4", interrupt)
     assert _names(tmp_path) == [name]
 
 
@@ -129,3 +137,68 @@ def test_what_cannot_be_done_is_told(tmp_path: Path) -> None:
         with pytest.raises(NoVideoStreamError):
             call()
     assert sorted(_names(tmp_path)) == ["a.mp4", "s.mp4"]
+
+
+# Copies that would not be whole are encoded ------------------------------------------------------
+
+B_FRAMES = {"bf": "3", "preset": "medium", "b-adapt": "0"}
+
+
+def _copied_or_encoded(source: Path, target: Path) -> tuple[list[str], list[float], float]:
+    said = [notice.kind for notice in to_browser_mp4(source, target)]
+    with av.open(str(target)) as container:
+        packets = [p for p in container.demux(video=0) if p.size]
+    assert packets[0].is_keyframe
+    with VideoReader(target) as reader:
+        times = [frame.time_seconds for frame in reader]
+    assert (reader.corrupt_packets, reader.truncated) == (0, False)
+    assert browser_playable(target)
+    assert len(packets) == len(times)
+    return said, times, reader.duration_seconds
+
+
+@pytest.mark.parametrize("name", ["a.mkv", "a.ts", "a.flv", "a.mp4"])
+def test_b_frames_are_copied_whole(tmp_path: Path, name: str) -> None:
+    source = make_clip(tmp_path / name, frames=150, options=B_FRAMES)
+    said, times, seconds = _copied_or_encoded(source, tmp_path / "out.mp4")
+    assert said == []
+    assert times == pytest.approx([i / 25 for i in range(150)], abs=2e-3)
+    assert seconds == pytest.approx(6.0, abs=2e-3)
+    ends = [[packet[-6:] for packet in _packets(clip)] for clip in (source, tmp_path / "out.mp4")]
+    assert ends[0] == ends[1], "encoded, not copied"
+
+
+@pytest.mark.parametrize("form", ["decode.mp4", "decode.mkv", "none.mkv", "wild.ts", "fast.mp4"])
+def test_wrong_times_are_mended_in_the_copy(tmp_path: Path, form: str) -> None:
+    film = make_clip(tmp_path / "film.mp4", frames=60, options=B_FRAMES)
+    source = tmp_path / form
+    if form.startswith("decode"):
+        decode_order(film, source)
+    elif form.startswith("none"):
+        no_times(film, source)
+    elif form.startswith("fast"):
+        right(film, source, rate=1000)
+    else:
+        plain = make_clip(tmp_path / "plain.ts", frames=60)
+        patched(plain, source, lambda i: -1.0 if i % 25 == 24 else 0.0)
+    assert not browser_playable(source)
+    said, times, _ = _copied_or_encoded(source, tmp_path / "out.mp4")
+    assert said[0] in ("clock_repaired", "no_times")
+    assert times == pytest.approx([i / 25 for i in range(60)], abs=2e-3)
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_joined_or_damaged_sound_never_loses_the_video(tmp_path: Path, damaged: bool) -> None:
+    source = make_clip(tmp_path / "a.ts", frames=50, audio="aac", options=B_FRAMES)
+    count = 50
+    if damaged:
+        scrambled_sound(source, every=3)
+    else:
+        source.write_bytes(source.read_bytes() * 2)
+        count = 100
+    said, times, _ = _copied_or_encoded(source, tmp_path / "out.mp4")
+    assert times == pytest.approx([i / 25 for i in range(count)], abs=2e-3)
+    assert ("sound" in said) == damaged
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        sound = list(container.decode(audio=0))
+    assert sound[-1].time == pytest.approx(count / 25, abs=0.2)

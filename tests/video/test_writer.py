@@ -9,7 +9,12 @@ import numpy as np
 import pytest
 from clips import BLUE, GREEN, RED, colours, index_of, make_clip, make_sound, picture
 
-from actionstream.errors import FrameError, NoVideoStreamError, VideoWriteError
+from actionstream.errors import (
+    FrameError,
+    NoVideoStreamError,
+    UnreadableVideoError,
+    VideoWriteError,
+)
 from actionstream.video import VideoReader, VideoWriter, probe
 
 SIZE = (64, 48)
@@ -245,3 +250,58 @@ def _write_noise(path: Path) -> None:
     with VideoWriter(path, width=320, height=240, frame_rate=25) as writer:
         for index in range(60):
             writer.write(np.roll(noise, index), index / 25)
+
+
+def test_sound_that_mp4_refuses_becomes_aac(tmp_path: Path) -> None:
+    source = make_clip(tmp_path / "a.mkv", audio="libmp3lame", audio_rate=11025, frames=50)
+    out = _write(tmp_path / "out.mp4", [i / 25 for i in range(50)], audio_from=source)
+    with av.open(str(out)) as container:
+        assert container.streams.audio[0].codec_context.name == "aac"
+        assert [*container.decode(audio=0)][-1].time == pytest.approx(2.0, abs=0.15)
+
+
+def test_sound_that_cannot_go_along_is_left_out_and_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = make_clip(tmp_path / "a.mkv", audio="aac", frames=10)
+    writer = VideoWriter(
+        tmp_path / "out.mp4", width=64, height=48, frame_rate=25, audio_from=source
+    )
+    with writer:
+        for index in range(10):
+            writer.write(picture(index, SIZE), index / 25)
+        source.write_bytes(source.read_bytes()[:200])  # gone before the sound was taken
+    assert [notice.kind for notice in writer.warnings] == ["sound"]
+    facts = probe(tmp_path / "out.mp4")
+    assert not facts.has_audio
+    assert len(list(VideoReader(tmp_path / "out.mp4"))) == 10
+    assert _leftovers(tmp_path) == []
+
+
+@pytest.mark.parametrize("title", ["x" * 251, "äöü" * 41 + "12345", "映画" * 41 + "12345"])
+def test_titles_may_be_as_long_as_the_file_system_takes(tmp_path: Path, title: str) -> None:
+    name = f"{title}.mp4"
+    assert len(name.encode()) == 255
+    assert len(list(VideoReader(_write(tmp_path / name, [0, 0.04])))) == 2
+    with pytest.raises(VideoWriteError, match="File name too long"):
+        VideoWriter(tmp_path / f"x{name}", width=64, height=48, frame_rate=25)
+    assert _names(tmp_path) == [name]
+
+
+def test_a_link_that_leads_round_in_a_circle(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").symlink_to(tmp_path / "b.mp4")
+    (tmp_path / "b.mp4").symlink_to(tmp_path / "a.mp4")
+    with pytest.raises(VideoWriteError, match=r"a\.mp4: Too many levels"):
+        VideoWriter(tmp_path / "a.mp4", width=64, height=48, frame_rate=25)
+    with pytest.raises(UnreadableVideoError, match=r"a\.mp4: cannot be read"):
+        VideoReader(tmp_path / "a.mp4")
+
+
+@pytest.mark.parametrize("rate", [2_147_483_647.0, 1e9, 1e-9])
+def test_absurd_rates_are_clamped(tmp_path: Path, rate: float) -> None:
+    with VideoWriter(tmp_path / "o.mp4", width=64, height=48, frame_rate=rate) as writer:
+        for index in range(3):
+            writer.write(picture(index, SIZE), index / 25)
+    with VideoReader(tmp_path / "o.mp4") as reader:
+        times = [frame.time_seconds for frame in reader]
+    assert times == pytest.approx([0, 0.04, 0.08], abs=1e-3)

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from actionstream.draw import draw_reading, enlarge, enlargement
 from actionstream.progress import Progress
-from actionstream.results import Answer, Pixels, Reading
+from actionstream.results import Answer, Notice, Pixels, Reading
 from actionstream.video import DEFAULT_LIMITS, Limits, VideoReader, VideoWriter
 
 Item = TypeVar("Item")
@@ -24,12 +24,13 @@ def annotate(
     threads: int | None = None,
     progress: Progress | None = None,
     limits: Limits = DEFAULT_LIMITS,
-) -> None:
+) -> tuple[Notice, ...]:
     """Write `target`, an MP4 that every browser plays: the video with what is shown at each moment.
 
     A frame carries the newest reading at or before its time; nothing of the future shows. Frames
     under 120x90, too small for the words, are enlarged by a whole number: to 240 pixels on the
-    short side or a little more. The file appears under its name when all of it is written.
+    short side or a little more. The file appears under its name when all of it is written. Returns
+    what could not go along (sound).
 
     Args:
         path: the video that `answer` is about.
@@ -64,6 +65,7 @@ def annotate(
                 writer.write(picture, seconds, frame.duration_seconds)
                 if progress is not None:
                     progress(seconds, probe.duration_seconds, answer.source)
+    return writer.warnings
 
 
 def draw(pixels: Pixels, reading: Reading, *, looks_needed: int = 0) -> Pixels:

@@ -89,13 +89,14 @@ class FileReading:
         timing = Timing(total, decode, self.encode_seconds)
         if tally.count == 0:
             raise NoFramesError(self.path, "no frame could be decoded")
-        return tally.answer(
+        answer = tally.answer(
             self.source,
             reader.duration_seconds,
             model=self.identity,
             video=_facts(reader, self.encoded),
             timing=timing,
         )
+        return replace(answer, warnings=reader.warnings)
 
     def _looks(self, reader: VideoReader) -> Iterator[_Look]:
         """The frames that are due, as encoder inputs. No look is dropped in a file."""

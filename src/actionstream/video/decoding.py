@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
-from collections import deque
 from collections.abc import Generator, Iterator
+from itertools import chain
+from pathlib import Path
 
 import av
 from av.container import InputContainer
@@ -15,11 +16,20 @@ from av.video.stream import VideoStream
 
 from actionstream.video.limits import Limits
 from actionstream.video.opening import check_pixels, explain
+from actionstream.video.timing import (
+    DisplayOrder,
+    Rate,
+    Stamp,
+    Stamped,
+    measure_rate,
+    stamps_in_seconds,
+)
 
 log = logging.getLogger(__name__)
 
 MAX_DEFAULT_THREADS = 8  # frame threads each hold a few pictures; more gains little
-MAX_REORDER = 16  # pictures that a codec may hold back to bring them into the order of showing
+PACKETS_AHEAD, FEWEST_AHEAD = 64, 3  # packets whose stamps tell the rate, before any is decoded
+BYTES_AHEAD = 8 << 20
 FAILURES_BEFORE_RESET = 8  # refused packets in a row after which the decoder starts afresh
 
 
@@ -32,17 +42,24 @@ def default_threads() -> int:
     return max(1, min(usable, MAX_DEFAULT_THREADS))
 
 
+def header_rate(stream: VideoStream) -> float | None:
+    """Frames a second, as the file says; None if it does not."""
+    rates = (stream.average_rate, stream.guessed_rate, stream.base_rate)
+    return next((float(rate) for rate in rates if rate), None)
+
+
 class Decoder:
-    """Decodes one video stream of an open container; one pass, constant memory.
+    """Decodes one video stream of an open container; one pass, bounded memory.
 
     `corrupt_packets` counts what was damaged: packets that the demuxer marks, packets that the
     decoder refuses, failed reads that were followed by more data, and frames marked corrupt.
     `broke_off` is True once reading ended with an error instead of at the end.
+    `swapped` counts frames whose stamps were put into the order of showing.
     """
 
     def __init__(
         self,
-        source: object,
+        source: Path | str,
         container: InputContainer,
         stream: VideoStream,
         *,
@@ -54,38 +71,72 @@ class Decoder:
             raise ValueError(f"threads must be 1 or more, got {threads}")
         self.corrupt_packets = 0
         self.broke_off = False
+        self.numbers_only = container.format.name == "avi"  # it numbers packets and has no times
         self._source, self._container, self._stream = source, container, stream
         self._limits = limits
         self._context = stream.codec_context
         self._failures = 0
-        self._context.thread_count = threads = threads or default_threads()
+        self._order = DisplayOrder()
+        self._first: list[Packet[VideoStream]] = []
+        self._packets_ahead = self._packets()
+        self._context.thread_count = threads or default_threads()
         # Frame threads are the quicker ones, but each holds back one picture.
         self._context.thread_type = "SLICE" if live else "AUTO"
         for other in container.streams:
             if other.index != stream.index:
                 other.discard = av.stream.Discard.all
-        # An AVI numbers its packets in the order of decoding and knows no times of showing; FFmpeg
-        # hands those numbers on as pts, and H.264 with B-frames seems to run back and forth. They
-        # rise, so the n-th frame shown has the n-th number. A short queue bounds the drift after
-        # packets that gave no frame.
-        self._avi_stamps: deque[int | None] | None = None
-        if container.format.name == "avi":
-            self._avi_stamps = deque(maxlen=MAX_REORDER + threads)
 
-    def frames(self) -> Generator[VideoFrame, None, None]:
-        """The frames in the order of showing.
+    @property
+    def swapped(self) -> int:
+        return self._order.swapped
+
+    def rate(self) -> Rate:
+        """The rate that the first packets' stamps and the header tell; they are not lost."""
+        size = 0
+        for packet in self._packets_ahead:
+            self._first.append(packet)
+            size += packet.size
+            count = len(self._first)
+            if count >= PACKETS_AHEAD or (size > BYTES_AHEAD and count >= FEWEST_AHEAD):
+                break
+        stamps = [self._stamp(packet) for packet in self._first]
+        return measure_rate(stamps_in_seconds(stamps, self._stream), header_rate(self._stream))
+
+    def stamped(self) -> Generator[Stamped, None, None]:
+        """The frames in the order of showing, with their stamps on the stream's clock.
 
         Raises:
             VideoTooLargeError: a frame over the limit.
             VideoTimeoutError: a packet that did not come in time.
         """
+        for packet in chain(self._first, self._packets_ahead):
+            packet.pts = self._order.fed(self._stamp(packet))
+            for frame in self._checked(self._decode(packet)):
+                yield from self._order.came(frame)
+            if self._gave_up():
+                yield from self._order.rest()
+                return
+        for frame in self._checked(self._decode(None)):
+            yield from self._order.came(frame)
+        yield from self._order.rest()
+
+    def frames(self) -> Generator[VideoFrame, None, None]:
+        """The frames of a live stream, whose clock is not looked at; raises as `stamped`."""
         for packet in self._packets():
             yield from self._checked(self._decode(packet))
-            if self._failures > self._limits.max_consecutive_corrupt_packets:
-                log.warning("%s: given up after %d bad packets", self._source, self._failures)
-                self.broke_off = True
+            if self._gave_up():
                 return
         yield from self._checked(self._decode(None))
+
+    def _stamp(self, packet: Packet[VideoStream]) -> Stamp:
+        return packet.dts if self.numbers_only or packet.pts is None else packet.pts
+
+    def _gave_up(self) -> bool:
+        if self._failures <= self._limits.max_consecutive_corrupt_packets:
+            return False
+        log.warning("%s: given up after %d bad packets", self._source, self._failures)
+        self.broke_off = True
+        return True
 
     def _packets(self) -> Iterator[Packet[VideoStream]]:
         """The packets of the stream; a failed read is tried again a bounded number of times."""
@@ -112,16 +163,12 @@ class Decoder:
     def _decode(self, packet: Packet[VideoStream] | None) -> list[VideoFrame]:
         """The frames that the packet completes; [] and a count where it is damaged."""
         damaged = packet is not None and packet.is_corrupt
-        if packet is not None and self._avi_stamps is not None:
-            self._avi_stamps.append(packet.dts)
         try:
             frames = self._context.decode(packet)
         except av.FFmpegError as error:
             log.debug("%s: packet refused: %s", self._source, error)
             frames, damaged = [], True
             self._failures += 1
-            if self._avi_stamps:
-                self._avi_stamps.pop()
             if self._failures % FAILURES_BEFORE_RESET == 0:
                 self._context.flush_buffers()
         self.corrupt_packets += damaged
@@ -132,6 +179,4 @@ class Decoder:
             check_pixels(self._source, frame.width, frame.height, self._limits)
             self._failures = 0
             self.corrupt_packets += frame.is_corrupt
-            if self._avi_stamps is not None:
-                frame.pts = self._avi_stamps.popleft() if self._avi_stamps else None
             yield frame

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import re
 import stat
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,6 +18,7 @@ from av.video.stream import VideoStream
 
 from actionstream.errors import (
     EmptyVideoError,
+    NoFramesError,
     NoVideoStreamError,
     UnreadableVideoError,
     UnsupportedVideoError,
@@ -24,7 +27,10 @@ from actionstream.errors import (
     VideoTimeoutError,
     VideoTooLargeError,
 )
+from actionstream.video.boxes import read_boxes
 from actionstream.video.limits import Limits
+
+log = logging.getLogger(__name__)
 
 # FFmpeg's names of the demuxers that read pictures from the one file they are given. Not here:
 # whatever opens other files or addresses (hls, dash, concat, sdp, image2, lavfi) or is no video.
@@ -36,6 +42,7 @@ VIDEO_DEMUXERS = (
     "mpeg",
     "mpegvideo",
     "gif",
+    "apng",
     "ogg",
     "flv",
     "asf",
@@ -68,7 +75,20 @@ _LISTS = (
 )
 _LONGEST_BEGINNING = 4096  # bytes: XML may have comments in front
 
+_ANIMATED_WEBP = re.compile(rb"RIFF.{4}WEBPVP8X.{4}[\x02\x03\x12\x13\x22\x23\x32\x33]", re.DOTALL)
+
+# Where a file that gives no frame says that it is encrypted: Matroska's header, ASF's object.
+_MATROSKA_HEADER_BYTES, _CLUSTER = 1 << 20, b"\x1f\x43\xb6\x75"
+_CONTENT_ENCRYPTION = re.compile(rb"\x6d\x80.*\x62\x40.*\x50\x35", re.DOTALL)
+_ASF_ENCRYPTION = (
+    bytes.fromhex("fbb3112223bdd211b4b700a0c955fc6e"),
+    bytes.fromhex("14e68a292226174cb935dae07ee9289c"),
+)
+_TS_PACKET, _TS_PACKETS_LOOKED_AT = 188, 5000
+_ENCRYPTED = "encrypted: it plays only with its owner's key"
+
 # A picture beside the film: the cover of a song, thumbnails for a seek bar.
+_LOOKED_AT = 500  # packets, to see which of several streams move
 _NOT_A_FILM = Disposition.attached_pic | Disposition.timed_thumbnails
 
 _KINDS = (
@@ -114,8 +134,12 @@ def open_file(path: Path | str, *, limits: Limits) -> InputContainer:
         VideoError: of the fitting kind, `path: cause`.
     """
     file = check_plain_file(path, limits)
+    boxes = None
     try:
-        _refuse_list(path, file)
+        _refuse_other_kinds(path, file)
+        boxes = read_boxes(file)
+        if boxes is not None and boxes.encrypted:
+            raise UnsupportedVideoError(path, _ENCRYPTED)
         return av.open(
             _address(file),
             mode="r",
@@ -126,20 +150,48 @@ def open_file(path: Path | str, *, limits: Limits) -> InputContainer:
             metadata_errors="replace",
             timeout=(limits.open_timeout_seconds, limits.read_timeout_seconds),
         )
-    except UnsupportedVideoError:
+    except VideoError:
         raise
     except (av.FFmpegError, OSError, ValueError) as error:
+        if boxes is not None and not (boxes.index or boxes.fragments):
+            cause = "the recording was not finished, or was cut: its index (moov) is missing"
+            raise UnreadableVideoError(path, cause) from error
         raise explain(path, error) from error
 
 
-def _refuse_list(path: Path | str, file: Path) -> None:
+def _refuse_other_kinds(path: Path | str, file: Path) -> None:
     with file.open("rb") as stream:
         beginning = stream.read(_LONGEST_BEGINNING)
+    if _ANIMATED_WEBP.match(beginning):
+        cause = "an animated WebP, which is not read: convert it to GIF or MP4"
+        raise UnsupportedVideoError(path, cause)
     beginning = beginning.removeprefix(b"\xef\xbb\xbf").lstrip()
     for start, words in _LISTS:
         if start.match(beginning):
             cause = f"{words}, which would have other files opened, and is refused"
             raise UnsupportedVideoError(path, cause)
+
+
+def no_frames(path: Path | str, container: InputContainer, damaged: int) -> VideoError:
+    """The error for a file of which no frame could be decoded: why, if that can be told."""
+    if _is_encrypted(Path(path), container.format.name):
+        return UnsupportedVideoError(path, _ENCRYPTED)
+    packets = f" ({damaged} damaged packets)" if damaged else ""
+    return NoFramesError(path, f"no frame could be decoded{packets}")
+
+
+def _is_encrypted(path: Path, container: str) -> bool:
+    with path.open("rb") as stream:
+        head = stream.read(_MATROSKA_HEADER_BYTES)
+    if container.startswith("matroska"):
+        return _CONTENT_ENCRYPTION.search(head.partition(_CLUSTER)[0]) is not None
+    if container == "asf":
+        return any(mark in head for mark in _ASF_ENCRYPTION)
+    if container == "mpegts":
+        packets = range(head.find(b"G"), len(head) - 3, _TS_PACKET)
+        scrambled = [head[i + 3] >> 6 for i in packets[:_TS_PACKETS_LOOKED_AT] if head[i] == 0x47]
+        return 2 * sum(bits > 1 for bits in scrambled) > len(scrambled)
+    return False
 
 
 def _address(file: Path) -> str | BinaryIO:
@@ -174,8 +226,12 @@ def _words(error: BaseException) -> str:
     return str(getattr(error, "strerror", None) or error)
 
 
-def choose_video(source: object, container: InputContainer, limits: Limits) -> VideoStream:
-    """The film among the streams: the largest picture, the first of equals; never a cover.
+def choose_video(
+    source: Path | str, container: InputContainer, limits: Limits, *, live: bool = False
+) -> VideoStream:
+    """The film among the streams: the largest picture, the first of equals; never a still.
+
+    Which of several streams move is looked up in the file, not in a `live` stream.
 
     Raises:
         NoVideoStreamError: there is none.
@@ -189,9 +245,25 @@ def choose_video(source: object, container: InputContainer, limits: Limits) -> V
     readable = [s for s in films if s.codec_context is not None]
     if not readable:
         raise UnsupportedVideoError(source, "no decoder for its video codec is at hand")
+    if len(readable) > 1 and not live:
+        moving = _moving(source, [s.index for s in readable], limits)
+        readable = [s for s in readable if s.index in moving] or readable
     stream = max(readable, key=lambda s: s.codec_context.width * s.codec_context.height)
     check_pixels(source, stream.codec_context.width, stream.codec_context.height, limits)
     return stream
+
+
+def _moving(path: Path | str, indices: list[int], limits: Limits) -> list[int]:
+    """Which of the streams have more than one picture among the first packets."""
+    counts = dict.fromkeys(indices, 0)
+    with open_file(path, limits=limits) as container:
+        try:
+            streams = [container.streams[index] for index in indices]
+            for packet in islice(container.demux(*streams), _LOOKED_AT):
+                counts[packet.stream_index] += packet.size > 0
+        except av.FFmpegError as error:
+            log.debug("%s: looking for the film: %s", path, error)
+    return [index for index, count in counts.items() if count > 1]
 
 
 def check_pixels(source: object, width: int, height: int, limits: Limits) -> None:

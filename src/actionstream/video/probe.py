@@ -11,13 +11,11 @@ from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from actionstream.errors import NoFramesError
 from actionstream.video.decoding import Decoder
 from actionstream.video.limits import DEFAULT_LIMITS, Limits
-from actionstream.video.opening import check_pixels, choose_video, open_file
+from actionstream.video.opening import check_pixels, choose_video, no_frames, open_file
 from actionstream.video.picture import Orientation, QuarterTurn, shown_width
-
-ASSUMED_FRAME_RATE = 25.0  # where neither the file nor its first packets tell one
+from actionstream.video.timing import Rate, Stamp
 
 _CLOCK = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d*)?)")
 
@@ -26,8 +24,9 @@ _CLOCK = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d*)?)")
 class VideoProbe:
     """What a video says of itself.
 
-    `width` and `height` are pixels as shown: upright, pixels square. `frame_rate` is the average
-    in frames a second, 25 where nothing tells it. `duration_seconds` is what the container
+    `width` and `height` are pixels as shown: upright, pixels square. `frame_rate` is what the
+    header says in frames a second, measured from the first times where it lies, 25 where nothing
+    tells it. `duration_seconds` is what the container
     announces, None if it does not. `rotation_degrees` is the clockwise turn that makes a stored
     picture upright; `mirrored`: its columns are mirrored after that. `container` is FFmpeg's name.
     """
@@ -53,9 +52,10 @@ def probe(path: Path | str, *, limits: Limits = DEFAULT_LIMITS) -> VideoProbe:
     with open_file(path, limits=limits) as container:
         stream = choose_video(path, container, limits)
         decoder = Decoder(path, container, stream, threads=1, limits=limits)
-        for frame in decoder.frames():
-            return describe(path, container, stream, frame, limits)
-    raise NoFramesError(path, "no frame could be decoded")
+        rate = decoder.rate()
+        for frame, stamp in decoder.stamped():
+            return describe(path, container, stream, frame, stamp, rate, limits)
+        raise no_frames(path, container, decoder.corrupt_packets)
 
 
 def describe(
@@ -63,20 +63,22 @@ def describe(
     container: InputContainer,
     stream: VideoStream,
     first: VideoFrame,
+    stamp: Stamp,
+    rate: Rate,
     limits: Limits,
 ) -> VideoProbe:
-    """The probe of an open stream and its first frame (which carries the rotation)."""
+    """The probe of an open stream: its first frame (which carries the rotation), its rate."""
     orientation = Orientation.of(first)
     width, height = shown_width(first.width, stream.sample_aspect_ratio), first.height
     check_pixels(source, width, height, limits)
     if orientation.transpose:
         width, height = height, width
     end = announced_end(container, stream)
-    duration = 0.0 if end is None else end.seconds - frame_seconds(first, stream)
+    duration = 0.0 if end is None else end.seconds - stamp_seconds(stamp, stream)
     return VideoProbe(
         width=width,
         height=height,
-        frame_rate=frame_rate(stream),
+        frame_rate=rate.frames_a_second,
         duration_seconds=duration if duration > 0 else None,
         codec=stream.codec_context.name,
         pixel_format=first.format.name,
@@ -85,14 +87,6 @@ def describe(
         has_audio=bool(container.streams.audio),
         container=container.format.name,
     )
-
-
-def frame_rate(stream: VideoStream) -> float:
-    """Average frames a second, ASSUMED_FRAME_RATE if the file does not say."""
-    for rate in (stream.average_rate, stream.guessed_rate, stream.base_rate):
-        if rate:
-            return float(rate)
-    return ASSUMED_FRAME_RATE
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,11 +131,9 @@ def first_frame_seconds(path: Path | str, *, limits: Limits = DEFAULT_LIMITS) ->
     with open_file(path, limits=limits) as container:
         stream = choose_video(path, container, limits)
         decoder = Decoder(path, container, stream, threads=1, limits=limits)
-        return frame_seconds(next(decoder.frames(), None), stream)
+        return next((stamp_seconds(stamp, stream) for _, stamp in decoder.stamped()), 0.0)
 
 
-def frame_seconds(frame: VideoFrame | None, stream: VideoStream) -> float:
-    """The frame's time on the file's own clock; 0 if it has none."""
-    if frame is None or frame.pts is None or not stream.time_base:
-        return 0.0
-    return float(frame.pts * stream.time_base)
+def stamp_seconds(stamp: Stamp, stream: VideoStream) -> float:
+    """A stamp as seconds on the file's own clock; 0 if there is none."""
+    return float(stamp * stream.time_base) if stamp is not None and stream.time_base else 0.0

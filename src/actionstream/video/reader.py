@@ -2,99 +2,35 @@
 
 from __future__ import annotations
 
-import math
+import logging
 from collections.abc import Iterator
-from fractions import Fraction
+from itertools import chain, islice
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
+import av
 from av.video.frame import VideoFrame
 
-from actionstream.errors import NoFramesError
+from actionstream.concurrency import Closing
+from actionstream.results import Notice
+from actionstream.video.boxes import read_boxes
 from actionstream.video.decoding import Decoder
 from actionstream.video.limits import DEFAULT_LIMITS, Limits
-from actionstream.video.opening import choose_video, open_file
+from actionstream.video.opening import choose_video, no_frames, open_file
 from actionstream.video.picture import Converter, DecodedFrame
-from actionstream.video.probe import (
-    VideoProbe,
-    announced_end,
-    describe,
-    frame_seconds,
-)
+from actionstream.video.probe import VideoProbe, announced_end, describe
+from actionstream.video.timing import RisingClock, Stamped
+
+log = logging.getLogger(__name__)
 
 # How much may be missing at the end before a file counts as truncated: headers round, sound
 # tracks run on. The loose pair is for containers that announce only the longest stream.
 MISSING_SECONDS, MISSING_SHARE = 0.25, 0.02
 MISSING_SECONDS_LOOSE, MISSING_SHARE_LOOSE = 1.0, 0.10
-# A time that lies behind the announced end and jumps further than this from the last one is a
-# flipped bit. A jump, since a header may announce too little: its later frames come step by step.
-# Only where every packet carries its own time and the end is reckoned from all of them.
-WILD_SECONDS, WILD_SHARE = 10.0, 0.5
-# Matroska tells one time for a cluster of at most so many seconds (16 bits of milliseconds): wild
-# times that go on for longer are no damage.
-CLUSTER_SECONDS = 33.0
-WILD_CONTAINERS = ("matroska", "flv", "mpegts", "mpeg")
+FEW_A_SECOND = 2.0  # frames; with fewer, movement can hardly be told
+SOUND_PACKETS = 100_000  # half an hour, to hear whether the sound goes on through a pause
 
 
-class FrameClock:
-    """Seconds since the first frame, for decoded frames.
-
-    pts x time_base minus that of the first frame. A stream whose first frame has no pts is
-    counted: index / average rate. A later frame without pts, or with one that jumps far behind
-    the end that the container announces, comes one period after the last.
-    """
-
-    def __init__(
-        self, frame_rate: float, time_base: Fraction | None, announced: float | None
-    ) -> None:
-        self._period = 1.0 / frame_rate
-        self._announced = math.inf if announced is None else announced
-        self._longest_jump = max(WILD_SECONDS, WILD_SHARE * self._announced)
-        self._wild_since: float | None = None
-        # The stream's, not the frame's: PyAV leaves it away on frames that a flush brings out.
-        self._time_base = time_base
-        self._first: int | None = None
-        self._index = 0
-        self._last = 0.0
-
-    def time(self, frame: VideoFrame) -> float:
-        if self._index == 0:
-            self._first = frame.pts if self._time_base else None
-        elif self._first is None:
-            self._last = self._index * self._period
-        else:
-            self._last = self._stamp(frame)
-        self._index += 1
-        return self._last
-
-    def _stamp(self, frame: VideoFrame) -> float:
-        assert self._first is not None
-        assert self._time_base is not None
-        if frame.pts is not None:
-            seconds = float((frame.pts - self._first) * self._time_base)
-            if not self._is_wild(seconds):
-                return seconds
-        return self._last + self._period
-
-    def _is_wild(self, seconds: float) -> bool:
-        """Whether this time is damage, judged by the announced end and the times before it."""
-        if seconds <= max(self._announced, self._last) + self._longest_jump:
-            self._wild_since = None
-            return False
-        if self._wild_since is None or seconds < self._wild_since:
-            self._wild_since = seconds
-        return seconds <= self._wild_since + CLUSTER_SECONDS
-
-    def duration(self, frame: VideoFrame) -> float:
-        """Seconds for which the frame is shown; one period where the file does not say."""
-        if frame.duration and self._time_base:
-            longest = self._announced + self._longest_jump
-            return min(float(frame.duration * self._time_base), longest)
-        return self._period
-
-
-class VideoReader:
+class VideoReader(Closing):
     """Iterates over the frames of one file, once, in constant memory.
 
     ::
@@ -104,9 +40,11 @@ class VideoReader:
                 print(frame.time_seconds, frame.to_rgb().shape)
 
     `threads` is the number of decoding threads, by default the processors at hand (at most 8).
+    Times rise from 0; `video/timing.py` tells what is mended for that.
     Damage is skipped and counted in `corrupt_packets`; `truncated` says that clearly less came
     than the file announces, or that reading broke off. Both are final when the iteration ended,
-    as are `frames_read` and `duration_seconds` (end of the last frame).
+    as are `frames_read`, `duration_seconds` (end of the last frame) and `warnings`, which says
+    all that in words.
 
     Raises:
         VideoError: of the fitting kind, on opening; while iterating NoFramesError (not one frame
@@ -135,26 +73,39 @@ class VideoReader:
             self._container.close()
             raise
         self._converter = Converter(self._stream.sample_aspect_ratio)
-        self._clock: FrameClock | None = None
         self._end = announced_end(self._container, self._stream)
-        self._first_seconds = 0.0  # of the first frame, on the file's own clock
-        self._frames = self._decoder.frames()
+        self._stamped = self._decoder.stamped()
+        self._clock: RisingClock | None = None
+        self._frames: Iterator[tuple[VideoFrame, float, float]] = iter(())
         self._probe: VideoProbe | None = None
-        self._waiting: VideoFrame | None = None  # the first frame, decoded early for the probe
         self._ended = False
 
     @property
     def probe(self) -> VideoProbe:
         """What the file is; decodes its first frame if that has not happened yet."""
-        if self._probe is None:
-            self._waiting = self._decode_first()
-        assert self._probe is not None
-        return self._probe
+        return self._probe or self._begin()
 
     @property
     def corrupt_packets(self) -> int:
         """Damaged packets met so far."""
         return self._decoder.corrupt_packets
+
+    @property
+    def warnings(self) -> tuple[Notice, ...]:
+        """What was mended, what is missing and what is too little; complete at the end."""
+        found = []
+        if self._clock is not None:
+            decoder = self._decoder
+            swapped = 0 if decoder.numbers_only else decoder.swapped
+            found += self._clock.notices(swapped)
+        if self.corrupt_packets:
+            found.append(Notice("damaged", f"{self.corrupt_packets} damaged packets"))
+        if self.truncated:
+            found.append(Notice("cut_off", "the file ends before what it announces"))
+        rate = self._probe.frame_rate if self._probe is not None else FEW_A_SECOND
+        if self.frames_read > 1 and rate < FEW_A_SECOND:
+            found.append(Notice("few_looks", f"only one picture every {1 / rate:.1f} s"))
+        return tuple(found)
 
     def __iter__(self) -> Iterator[DecodedFrame]:
         return self
@@ -162,63 +113,72 @@ class VideoReader:
     def __next__(self) -> DecodedFrame:
         if self._ended:
             raise StopIteration
-        frame = self._next_frame()
-        if frame is None:
+        if self._probe is None:
+            self._begin()
+        timed = next(self._frames, None)
+        if timed is None:
             self._finish()
             raise StopIteration
-        assert self._clock is not None
-        time_seconds, duration = self._clock.time(frame), self._clock.duration(frame)
+        frame, time_seconds, duration = timed
         self.frames_read += 1
-        self.duration_seconds = max(self.duration_seconds, time_seconds + duration)
+        self.duration_seconds = time_seconds + duration
         return DecodedFrame(time_seconds, duration, frame, self._converter)
 
-    def _next_frame(self) -> VideoFrame | None:
-        if self._probe is None:
-            return self._decode_first()
-        frame, self._waiting = self._waiting, None
-        return frame or next(self._frames, None)
-
-    def _decode_first(self) -> VideoFrame:
-        frame = next(self._frames, None)
-        if frame is None:
+    def _begin(self) -> VideoProbe:
+        if self._ended:
+            raise ValueError(f"{self.path}: the reader is closed")
+        rate = self._decoder.rate()
+        first = next(self._stamped, None)
+        if first is None:
             self._ended = True
-            damaged = self.corrupt_packets
-            cause = f" ({damaged} damaged packets)" if damaged else ""
-            raise NoFramesError(self.path, f"no frame could be decoded{cause}")
-        facts = describe(self.path, self._container, self._stream, frame, self._limits)
-        carries_times = facts.container.startswith(WILD_CONTAINERS)
-        believed = facts.duration_seconds if carries_times else None
-        self._clock = FrameClock(facts.frame_rate, self._stream.time_base, believed)
-        self._first_seconds = frame_seconds(frame, self._stream)
-        self._probe = facts
-        return frame
+            raise no_frames(self.path, self._container, self.corrupt_packets)
+        self._clock = RisingClock(rate, self._heard)
+        self._frames = self._clock.placed(self._in_seconds(first))
+        self._probe = describe(self.path, self._container, self._stream, *first, rate, self._limits)
+        return self._probe
+
+    def _in_seconds(self, first: Stamped) -> Iterator[tuple[VideoFrame, float | None, float]]:
+        tick = float(self._stream.time_base or 0)
+        for frame, stamp in chain([first], self._stamped):
+            yield frame, stamp * tick if stamp is not None and tick else None, frame.duration * tick
+
+    def _heard(self, start: float, end: float) -> bool:
+        """Whether the sound has a packet in the middle of a gap, on the file's own clock."""
+        least, most = start + (end - start) / 4, end - (end - start) / 4
+        with open_file(self.path, limits=self._limits) as container:
+            if not container.streams.audio:
+                return False
+            sound = container.streams.audio[0]
+            try:
+                container.seek(round(least * av.time_base))
+                for packet in islice(container.demux(sound), SOUND_PACKETS):
+                    at = float((packet.pts or 0) * packet.time_base)
+                    if at >= least:
+                        return at <= most
+            except (av.FFmpegError, OverflowError) as error:
+                log.debug("%s: no sound at %.1f s: %s", self.path, start, error)
+        return False
 
     def _finish(self) -> None:
         self._ended = True
-        self.truncated = self._decoder.broke_off or self._is_short()
+        self.truncated = self._decoder.broke_off or self._is_short() or self._is_cut()
 
     def _is_short(self) -> bool:
-        if self._end is None:
+        """Less than announced; on the file's own clock, which may not be that of the frames."""
+        if self._end is None or self._clock is None or self._clock.end_seconds is None:
             return False
         seconds, share = MISSING_SECONDS, MISSING_SHARE
         if not self._end.exact:
             seconds, share = MISSING_SECONDS_LOOSE, MISSING_SHARE_LOOSE
-        announced = self._end.seconds - self._first_seconds
-        return announced - self.duration_seconds > max(seconds, share * announced)
+        announced = self._end.seconds - self._clock.first_seconds
+        return self._end.seconds - self._clock.end_seconds > max(seconds, share * announced)
+
+    def _is_cut(self) -> bool:
+        boxes = read_boxes(self.path)
+        return boxes is not None and boxes.cut
 
     def close(self) -> None:
         """Let go of the file; frames that were handed out stay usable."""
         self._ended = True
-        self._frames.close()
+        self._stamped.close()
         self._container.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()

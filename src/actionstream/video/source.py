@@ -224,7 +224,7 @@ class LiveSource:
             return explain_live(self._address, error)
 
     def _read(self, container: InputContainer) -> VideoError:
-        stream = choose_video(self.name, container, self._limits)
+        stream = choose_video(self.name, container, self._limits, live=True)
         decoder = Decoder(
             self.name, container, stream, threads=self._threads, limits=self._limits, live=True
         )

@@ -2,29 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import errno
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, islice, pairwise
 from pathlib import Path
 
 import av
-from av.container import InputContainer, OutputContainer
+from av.container import InputContainer
+from av.packet import Packet
 from av.video.stream import VideoStream
 
-from actionstream.errors import VideoError, VideoWriteError
+from actionstream.progress import share
+from actionstream.results import Notice
+from actionstream.video.decoding import PACKETS_AHEAD, header_rate
 from actionstream.video.limits import DEFAULT_LIMITS, Limits
 from actionstream.video.opening import choose_video, open_file
-from actionstream.video.probe import announced_end, frame_rate
+from actionstream.video.probe import announced_end
 from actionstream.video.reader import VideoReader
-from actionstream.video.sound import COPIED_CODECS, SoundTrack, has_sound
+from actionstream.video.sound import COPIED_CODECS
+from actionstream.video.timing import (
+    MAX_LOOK_AHEAD,
+    PAUSE_PERIODS,
+    PAUSE_SECONDS,
+    measure_rate,
+    stamps_in_seconds,
+)
 from actionstream.video.writer import (
     VideoWriter,
-    close_quietly,
+    explain_writing,
+    finish,
     new_partial_file,
     open_mp4,
     refuse_own_source,
 )
 
+log = logging.getLogger(__name__)
+
 Progress = Callable[[float], None]
-Cancel = Callable[[], bool]
 
 _PIXELS = ("yuv420p", "yuvj420p")
 _PROFILES = ("Baseline", "Constrained Baseline", "Main", "High")
@@ -37,8 +52,8 @@ _COPIED_CONTAINERS = ("mov", "matroska", "mpegts", "flv")
 def browser_playable(path: Path | str, *, limits: Limits = DEFAULT_LIMITS) -> bool:
     """Whether every current browser plays the file as it is.
 
-    True for an MP4 with H.264 (8 bit, 4:2:0) and AAC, MP3 or no sound, and for a `.webm` with
-    VP8 or VP9 (8 bit, 4:2:0) and Opus, Vorbis or no sound.
+    True for an MP4 with H.264 (8 bit, 4:2:0, times in order) and AAC, MP3 or no sound, and for a
+    `.webm` with VP8 or VP9 (8 bit, 4:2:0) and Opus, Vorbis or no sound.
 
     Raises:
         VideoError: the file cannot be read as a video.
@@ -48,7 +63,8 @@ def browser_playable(path: Path | str, *, limits: Limits = DEFAULT_LIMITS) -> bo
         sound = {s.codec_context.name for s in container.streams.audio if s.codec_context}
         if container.format.name.startswith("mov"):
             quicktime = container.metadata.get("major_brand") == _QUICKTIME_BRAND
-            return not quicktime and _is_plain_h264(stream) and sound <= set(COPIED_CODECS)
+            plain = not quicktime and _is_plain_h264(stream) and sound <= set(COPIED_CODECS)
+            return plain and _is_in_order(stream, islice(container.demux(stream), PACKETS_AHEAD))
         if Path(path).suffix.lower() == ".webm" and container.format.name.startswith("matroska"):
             context = stream.codec_context
             plain = context.name in _WEBM_VIDEO and context.pix_fmt == "yuv420p"
@@ -62,47 +78,54 @@ def _is_plain_h264(stream: VideoStream) -> bool:
     return context.name == "h264" and context.pix_fmt in _PIXELS and known_profile
 
 
+def _is_in_order(stream: VideoStream, packets: Iterable[Packet[VideoStream]]) -> bool:
+    """Whether the stamps of packets can be those of showing: with B-frames they go to and fro."""
+    stamps = stamps_in_seconds([packet.pts for packet in packets if packet.size], stream)
+    times = [stamp for stamp in stamps if stamp is not None]
+    if len(times) < len(stamps) or not measure_rate(stamps, None).believed:
+        return False
+    rises = all(a < b for a, b in pairwise(times))
+    return not (rises and stream.codec_context.has_b_frames and len(times) > MAX_LOOK_AHEAD)
+
+
 def to_browser_mp4(
     source: Path | str,
     target: Path | str,
     progress: Progress | None = None,
-    cancel: Cancel | None = None,
     *,
     limits: Limits = DEFAULT_LIMITS,
     threads: int | None = None,
-) -> bool:
+) -> tuple[Notice, ...]:
     """Write `source` to `target` as an MP4 with H.264 (yuv420p) and AAC, index in front.
 
-    Video that is already plain H.264 is copied, all else is decoded and encoded (upright).
-    `progress` is called with the share that is done, 0 to 1; `cancel` is asked now and then.
-    Returns True when the file is written, False when it was cancelled (then nothing is left).
+    Video that is already plain H.264 is copied if its copy turns out whole; all else is decoded
+    and encoded (upright, times mended as in VideoReader).
+    `progress` is called with the share that is done, 0 to 1; to cancel, raise in it: then nothing
+    is left. Returns what was mended or left out.
 
     Raises:
         VideoError: the source cannot be read.
         VideoWriteError: the target cannot be written, or is the source.
     """
-    report, cancelled = progress or (lambda share: None), cancel or (lambda: False)
-    refuse_own_source(Path(target), source)
-    with open_file(source, limits=limits) as container:
-        stream = choose_video(source, container, limits)
-        copied = container.format.name.startswith(_COPIED_CONTAINERS) and _is_plain_h264(stream)
-        if copied:
-            done = _copy(source, container, stream, Path(target), report, cancelled)
-    if not copied:
-        done = _encode(source, Path(target), report, cancelled, limits, threads)
-    if done:
-        report(1.0)
-    return done
+    path, told = Path(target), 0.0
+
+    def report(done: float) -> None:
+        nonlocal told
+        told = max(told, done)  # encoding starts again where copying gave up
+        if progress is not None:
+            progress(told)
+
+    refuse_own_source(path, source)
+    said = _copied(source, path, report, limits)
+    if said is None:
+        said = _encoded(source, path, report, limits, threads)
+    report(1.0)
+    return said
 
 
-def _encode(
-    source: Path | str,
-    target: Path,
-    report: Progress,
-    cancelled: Cancel,
-    limits: Limits,
-    threads: int | None,
-) -> bool:
+def _encoded(
+    source: Path | str, target: Path, report: Progress, limits: Limits, threads: int | None
+) -> tuple[Notice, ...]:
     with VideoReader(source, threads=threads, limits=limits) as reader:
         facts = reader.probe
         writer = VideoWriter(
@@ -115,80 +138,96 @@ def _encode(
         )
         with writer:
             for frame in reader:
-                if cancelled():
-                    writer.discard()
-                    return False
                 writer.write(frame.to_rgb(), frame.time_seconds, frame.duration_seconds)
-                report(_share(frame.time_seconds, facts.duration_seconds))
-    return True
+                report(share(frame.time_seconds, facts.duration_seconds))
+    return reader.warnings + writer.warnings
 
 
-def _share(seconds: float, duration: float | None) -> float:
-    return min(1.0, max(0.0, seconds / duration)) if duration else 0.0
-
-
-def _copy(
-    source: Path | str,
-    container: InputContainer,
-    stream: VideoStream,
-    target: Path,
-    report: Progress,
-    cancelled: Cancel,
-) -> bool:
-    partial = new_partial_file(target)
-    try:
-        output = open_mp4(partial)
+def _copied(
+    source: Path | str, target: Path, report: Progress, limits: Limits
+) -> tuple[Notice, ...] | None:
+    """Copy the packets; None if they cannot be, or if the copy would not be whole."""
+    with open_file(source, limits=limits) as container:
+        stream = choose_video(source, container, limits)
+        copyable = container.format.name.startswith(_COPIED_CONTAINERS) and _is_plain_h264(stream)
+        if not copyable:
+            return None
+        partial = new_partial_file(target)
         try:
-            done = _copy_packets(source, container, stream, output, report, cancelled)
-            output.close()
-        except BaseException:
-            close_quietly(output)
-            raise
-        if done:
-            partial.replace(target)
-        return done
-    except (av.FFmpegError, OSError) as error:
-        if isinstance(error, (VideoError, VideoWriteError)):
-            raise
-        raise VideoWriteError(f"{target}: {getattr(error, 'strerror', None) or error}") from error
-    finally:
-        partial.unlink(missing_ok=True)
+            frames, start = _copy_packets(container, stream, partial, report)
+            return finish(partial, target, frames, source, start)
+        except _NotWholeError as reason:
+            log.info("%s: encoded, not copied: %s", source, reason)
+            return None
+        except (av.FFmpegError, OSError) as error:
+            if getattr(error, "errno", None) == errno.ENOSPC:
+                raise explain_writing(target, error) from error
+            log.info("%s: encoded, since copying failed: %s", source, error)
+            return None
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+class _NotWholeError(Exception):
+    """Why packets are not copied as they are."""
 
 
 def _copy_packets(
-    source: Path | str,
-    container: InputContainer,
-    stream: VideoStream,
-    output: OutputContainer,
-    report: Progress,
-    cancelled: Cancel,
-) -> bool:
-    copy = output.add_stream_from_template(stream)
+    container: InputContainer, stream: VideoStream, partial: Path, report: Progress
+) -> tuple[int, float]:
+    """Copy the film; return the number of its frames and the moment that became zero."""
     start = (container.start_time or 0) / av.time_base
     end = announced_end(container, stream)
     shift = round(start / (stream.time_base or 1))
-    period = round(1 / frame_rate(stream) / (stream.time_base or 1))
-    sound = None
-    if has_sound(source):
-        sound = SoundTrack(output, source, start_seconds=start)
-    try:
-        for packet in container.demux(stream):
-            if cancelled():
-                return False
-            if packet.size == 0 or packet.dts is None or packet.pts is None:
-                continue
-            packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
-            # FLV and MPEG-TS tell none; an MP4 would end with its last frame, not after it.
-            packet.duration = packet.duration or period
-            seconds = float(packet.dts * packet.time_base)
+    count = 0
+    for other in container.streams:
+        if other.index != stream.index:
+            other.discard = av.stream.Discard.all
+    with open_mp4(partial) as output:
+        copy = output.add_stream_from_template(stream)
+        for packet in _whole_packets(container, stream):
+            pts, dts = (packet.pts or 0) - shift, (packet.dts or 0) - shift
+            packet.pts, packet.dts = pts, dts
+            report(share(float(dts * packet.time_base), end.seconds - start if end else None))
             packet.stream = copy
             output.mux(packet)
-            if sound is not None:
-                sound.write_until(seconds)
-            report(_share(seconds, end.seconds - start if end else None))
-        if sound is not None:
-            sound.write_until(float("inf"))
-    finally:
-        if sound is not None:
-            sound.close()
-    return True
+            count += 1
+    return count, start
+
+
+def _whole_packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
+    """The packets, each with both stamps and a length.
+
+    Raises:
+        _NotWholeError: as soon as one could not be copied as it is.
+    """
+    packets = (packet for packet in container.demux(stream) if packet.size)
+    ahead = list(islice(packets, PACKETS_AHEAD))
+    if not ahead or not ahead[0].is_keyframe or not _is_in_order(stream, ahead):
+        raise _NotWholeError("its first packets are no whole beginning")
+    rate = measure_rate(stamps_in_seconds([p.pts for p in ahead], stream), header_rate(stream))
+    tick = float(stream.time_base or 1)
+    period = max(1, round(1 / rate.frames_a_second / tick))
+    longest = max(PAUSE_SECONDS / tick, PAUSE_PERIODS * period)
+    _give_dts(ahead, period)
+    before: int | None = None
+    for packet in chain(ahead, packets):
+        dts, pts = packet.dts, packet.pts
+        if packet.is_corrupt or dts is None or pts is None or pts < dts:
+            raise _NotWholeError("a packet is damaged or has no times")
+        if before is not None and not 0 < dts - before <= longest:
+            raise _NotWholeError("its clock jumps")
+        before = dts
+        # FLV and MPEG-TS tell no length; an MP4 would end with its last frame, not after it.
+        packet.duration = packet.duration or period
+        yield packet
+
+
+def _give_dts(packets: list[Packet[VideoStream]], period: int) -> None:
+    """Matroska has one stamp; FFmpeg makes the other, but not for the first packets."""
+    known = next((i for i, packet in enumerate(packets) if packet.dts is not None), None)
+    if known is None:
+        raise _NotWholeError("no packet has a time of decoding")
+    first = packets[known].dts or 0
+    for i, packet in enumerate(packets[:known]):
+        packet.dts = first - (known - i) * period

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+import stat
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -17,11 +18,12 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from av.video.stream import VideoStream
 
-from actionstream.errors import VideoError, VideoWriteError
-from actionstream.results import Pixels, check_pixels, check_time
+from actionstream.errors import VideoWriteError
+from actionstream.results import Notice, Pixels, check_pixels, check_time
 from actionstream.video.picture import HD_HEIGHT
 from actionstream.video.probe import first_frame_seconds
-from actionstream.video.sound import SoundTrack, has_sound
+from actionstream.video.sound import add_sound, has_sound
+from actionstream.video.timing import ASSUMED_RATE
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +32,7 @@ QUALITY = "20"  # x264's constant rate factor: no loss that one sees
 PRESET = "veryfast"
 MAX_SIDE = 16_384  # of H.264
 MAX_TICKS = 2**31 - 1  # of one frame in FFmpeg's MP4: 6.6 hours
+MIN_RATE, MAX_RATE = 0.01, 240.0  # frames a second that the encoder is told
 KEYFRAME_SECONDS = 2  # how coarsely a player can seek
 
 _AVCOL_SPC_BT709, _AVCOL_SPC_SMPTE170M = 1, 6
@@ -44,10 +47,11 @@ class VideoWriter:
             writer.write(rgb, time_seconds)
 
     Frames keep their times (any spacing); the last one stays for the duration that `write` was
-    given, else for one period of `frame_rate`.
+    given, else for one period of `frame_rate` (taken to be MIN_RATE to MAX_RATE).
     An odd width or height gets one more column or row, a copy of the last. A frame of another
-    size is scaled. Sound is copied if it is AAC or MP3, else encoded as AAC; zero is the first
-    video frame of `audio_from`, as in VideoReader.
+    size is scaled. Whole sound is copied if it is AAC or MP3, other sound encoded as AAC; zero is
+    the first video frame of `audio_from`, as in VideoReader. Sound that cannot go along is left
+    out; `warnings` says that when the file is closed.
 
     The file appears under its name when all of it is written: leaving the block by an exception,
     or `discard`, leaves nothing behind, and an older file of that name stays as it was.
@@ -73,26 +77,24 @@ class VideoWriter:
         self.path = Path(path)
         self.frames_written = 0
         self._size = (width + width % 2, height + height % 2)
-        self._period = max(1, round(1 / (frame_rate if frame_rate > 0 else 25) / CLOCK))
+        rate = min(max(frame_rate, MIN_RATE), MAX_RATE) if frame_rate > 0 else ASSUMED_RATE
+        self._period = round(1 / rate / CLOCK)
+        self.warnings: tuple[Notice, ...] = ()
         self._last_pts = -1
         self._hd = height >= HD_HEIGHT
         self._reformatter = VideoReformatter()
         self._output: OutputContainer | None = None
-        self._sound: SoundTrack | None = None
+        self._audio_from, self._start_seconds = audio_from, 0.0
         if audio_from is not None:
             refuse_own_source(self.path, audio_from)
+            self._start_seconds = first_frame_seconds(audio_from)
         self._partial = new_partial_file(self.path)
         try:
             self._output = open_mp4(self._partial)
-            self._stream = self._add_video(self._output, frame_rate, threads)
-            if audio_from is not None and has_sound(audio_from):
-                start = first_frame_seconds(audio_from)
-                self._sound = SoundTrack(self._output, audio_from, start_seconds=start)
+            self._stream = self._add_video(self._output, rate, threads)
         except (av.FFmpegError, OSError) as error:
             self.discard()
-            if isinstance(error, (VideoError, VideoWriteError)):
-                raise
-            raise _explain(self.path, error) from error
+            raise explain_writing(self.path, error) from error
         except BaseException:
             self.discard()
             raise
@@ -102,7 +104,7 @@ class VideoWriter:
     ) -> VideoStream:
         # No B-frames: with them MP4's length is reckoned from the order of decoding, and a film
         # of uneven spacing would stop before its last frames.
-        rate = Fraction(frame_rate if frame_rate > 0 else 25).limit_denominator(1001)
+        rate = Fraction(frame_rate).limit_denominator(1001)
         options = {"crf": QUALITY, "preset": PRESET, "bf": "0"}
         stream = output.add_stream("libx264", rate=rate, options=options)
         stream.width, stream.height = self._size
@@ -136,11 +138,9 @@ class VideoWriter:
         output = self._open_output()
         try:
             output.mux(self._stream.encode(frame))
-            if self._sound is not None:
-                self._sound.write_until(float(frame.pts * CLOCK))
         except (av.FFmpegError, OSError) as error:
             self.discard()
-            raise _explain(self.path, error) from error
+            raise explain_writing(self.path, error) from error
         self.frames_written += 1
 
     def _ticks(self, duration_seconds: float | None) -> int:
@@ -174,21 +174,18 @@ class VideoWriter:
         output = self._output
         try:
             output.mux(self._stream.encode(None))
-            if self._sound is not None:
-                self._sound.write_until(float("inf"))
-                self._sound.close()
             self._output = None
             output.close()
-            self._partial.replace(self.path)
+            self.warnings = finish(
+                self._partial, self.path, self.frames_written, self._audio_from, self._start_seconds
+            )
         except (av.FFmpegError, OSError) as error:
             self.discard()
-            raise _explain(self.path, error) from error
+            raise explain_writing(self.path, error) from error
 
     def discard(self) -> None:
         """Give up: what was written so far is removed."""
         output, self._output = self._output, None
-        if self._sound is not None:
-            self._sound.close()
         if output is not None:
             close_quietly(output)
         self._partial.unlink(missing_ok=True)
@@ -222,19 +219,61 @@ def refuse_own_source(path: Path, source: Path | str) -> None:
 def new_partial_file(path: Path) -> Path:
     """A new empty file beside `path`, hidden, with the permissions of any new file.
 
+    Its name is short: that of `path` may be as long as the file system takes.
+
     Raises:
         VideoWriteError: there is no such folder, or nothing can be written to it.
     """
-    if path.is_dir():
-        raise VideoWriteError(f"{path}: is a folder")
-    partial = path.absolute().with_name(f".{path.stem}-{secrets.token_hex(4)}.part.mp4")
+    partial = path.absolute().with_name(f".{secrets.token_hex(6)}.part.mp4")
+    try:
+        if stat.S_ISDIR(path.stat().st_mode):
+            raise VideoWriteError(f"{path}: is a folder")
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as error:  # a name that is too long, a link that leads round in a circle
+        raise explain_writing(path, error) from error
     try:
         partial.touch(exist_ok=False)
     except FileNotFoundError:
         raise VideoWriteError(f"{path}: the folder {path.parent} does not exist") from None
     except OSError as error:
-        raise _explain(path, error) from error
+        raise explain_writing(path, error) from error
     return partial
+
+
+def finish(
+    partial: Path, path: Path, frames: int, audio_from: Path | str | None, start_seconds: float
+) -> tuple[Notice, ...]:
+    """Look at what was written, give it the sound of `audio_from` and its name.
+
+    `start_seconds` is the moment on that file's own clock that is zero. Without the sound, said
+    so, where it cannot go along.
+    """
+    check_written(partial, path, frames)
+    second = new_partial_file(path)
+    said: tuple[Notice, ...] = ()
+    try:
+        if audio_from is not None and has_sound(audio_from):
+            with open_mp4(second) as output:
+                said = add_sound(partial, audio_from, output, start_seconds)
+            check_written(second, path, frames)
+            second.replace(partial)
+    except (av.FFmpegError, OSError, ValueError) as error:
+        log.info("%s: the sound was left out: %s", path, error)
+        reason = getattr(error, "strerror", None) or error
+        said = (Notice("sound", f"its sound could not go along and was left out ({reason})"),)
+    finally:
+        second.unlink(missing_ok=True)
+    partial.replace(path)
+    return said
+
+
+def check_written(partial: Path, path: Path, frames: int) -> None:
+    """VideoWriteError if the MP4 does not hold so many frames, the first one a keyframe."""
+    with av.open(f"file:{partial}") as written:
+        packets = [p.is_keyframe for p in written.demux(written.streams.video[0]) if p.size]
+    if len(packets) != frames or not packets[0]:
+        raise VideoWriteError(f"{path}: only {len(packets)} of {frames} frames were written")
 
 
 def open_mp4(partial: Path) -> OutputContainer:
@@ -255,5 +294,8 @@ def close_quietly(output: OutputContainer) -> None:
         log.debug("closing an unfinished file: %s", error)
 
 
-def _explain(path: Path, error: OSError | av.FFmpegError) -> VideoWriteError:
+def explain_writing(path: Path, error: OSError | av.FFmpegError) -> VideoWriteError:
+    """The error of this package for one while writing `path`, which it names."""
+    if isinstance(error, VideoWriteError):
+        return error
     return VideoWriteError(f"{path}: {getattr(error, 'strerror', None) or error}")
