@@ -18,7 +18,7 @@ from torch import nn
 from torchvision import transforms
 from torchvision.models import resnet18
 
-from actionstream.inference.sampling import Clock, SamplingRule, fill, judge, see
+from actionstream.inference.sampling import Clock, SamplingRule, fill, step
 
 SIZE = 112
 LOOKS = 16
@@ -75,8 +75,8 @@ def answer_each_tick(
     window: list[NDArray[np.uint8]] = []
     clock, answers, looks = Clock(), 0, 0
     for seconds, picture in _decode(path):
-        due = judge(clock, seconds, rule) in ("due", "afresh")
-        clock = see(clock, seconds)
+        clock, moment = step(clock, seconds, rule)
+        due = moment in ("due", "reset")
         if not due:
             continue
         clock, _ = fill(clock, seconds, rule)

@@ -28,6 +28,8 @@ EXPECTED = [
     "MissingExtraError",
     "NoFramesError",
     "NoVideoStreamError",
+    "Notice",
+    "RGBFrame",
     "Reading",
     "Recognizer",
     "Segment",
@@ -39,10 +41,14 @@ EXPECTED = [
     "VideoError",
     "VideoFacts",
     "VideoNotFoundError",
+    "VideoReader",
     "VideoTimeoutError",
     "VideoTooLargeError",
     "VideoWriteError",
+    "Worker",
     "__version__",
+    "annotate",
+    "list_models",
     "load",
 ]
 
@@ -50,6 +56,7 @@ EXPECTED = [
 def test_the_public_names() -> None:
     assert actionstream.__all__ == EXPECTED
     assert sorted(EXPECTED) == EXPECTED
+    assert dir(actionstream) == EXPECTED
 
 
 @pytest.mark.parametrize("name", EXPECTED)

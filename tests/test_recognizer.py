@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -13,15 +14,23 @@ import pytest
 from clips import make_clip, make_sound
 from conftest import HAS_TORCH
 from readings import numbers, same_readings
-from tiny import BLUE, GREEN, GREY, RED, engine_of, plain, tiny_model
+from tiny import BLUE, GREEN, GREY, RED, by_hand, engine_of, plain, tiny_model
 
 import actionstream
-from actionstream.errors import BundleError, EngineError, UnreadableVideoError, VideoError
+from actionstream.errors import (
+    BundleError,
+    EngineError,
+    FrameError,
+    NoFramesError,
+    UnreadableVideoError,
+    VideoError,
+)
 from actionstream.evaluation.verify import compare, play, verify_clip
+from actionstream.inference import accumulator
 from actionstream.inference import file as file_reading
-from actionstream.inference import stream
+from actionstream.inference import look as looks
 from actionstream.recognizer import Recognizer
-from actionstream.results import Answer, Pixels
+from actionstream.results import Answer, Pixels, RGBFrame
 from actionstream.video import VideoReader
 
 COLOURS = (BLUE, GREY, RED, GREEN)
@@ -123,6 +132,9 @@ def check_colours(folder: Path) -> None:
         live.push(pixels, index / 25)
     expected = live.finish()
     assert len(answer.readings) == len(expected.readings) == 80
+    seen = [COLOURS[int(reading.time_seconds / 4 + 1e-6) % 4] for reading in answer.readings]
+    for index, reading in enumerate(answer.readings[3:], start=4):
+        assert numbers(reading) == pytest.approx(by_hand(seen[:index])[0], abs=0.03)
     for one, two in zip(answer.readings, expected.readings, strict=True):
         assert one.time_seconds == pytest.approx(two.time_seconds)
         assert numbers(one) == pytest.approx(numbers(two), abs=0.03)  # H.264 keeps colours nearly
@@ -136,25 +148,26 @@ def test_a_file_says_what_was_drawn(tmp_path: Path) -> None:
 
 
 def swap_red_and_blue(patch: pytest.MonkeyPatch) -> None:
-    real = file_reading.preprocess
+    real = looks.preprocess
     swapped = lambda p, g: np.ascontiguousarray(real(p, g)[..., ::-1])  # noqa: E731
-    patch.setattr(file_reading, "preprocess", swapped)
+    patch.setattr(looks, "preprocess", swapped)
 
 
 def forget_the_ring(patch: pytest.MonkeyPatch) -> None:
-    real = file_reading.window
-    patch.setattr(file_reading, "window", lambda state: real(replace(state, ring=state.ring[-1:])))
+    real = looks.window
+    patch.setattr(looks, "window", lambda state: real(replace(state, ring=state.ring[-1:])))
 
 
 def every_second_frame(patch: pytest.MonkeyPatch) -> None:
-    count = iter(range(10**6))
-    patch.setattr(file_reading, "judge", lambda *_: "not_due" if next(count) % 2 else "due")
+    real, count = looks.step, iter(range(10**6))
+    moments = ("due", "not_due")
+    patch.setattr(looks, "step", lambda *args: (real(*args)[0], moments[next(count) % 2]))
 
 
 def shift_labels(patch: pytest.MonkeyPatch) -> None:
-    real = stream.decide.segments
+    real = accumulator.segments
     patch.setattr(
-        stream.decide,
+        accumulator,
         "segments",
         lambda runs, labels, end: real(runs, labels[1:] + labels[:1], end),
     )
@@ -208,7 +221,7 @@ def test_to_dict_has_the_keys_of_the_contract(clip: Path) -> None:
     fields = json.loads(tiny_model().recognize(clip, source="a.mp4").to_json(top=9))
     assert list(fields) == [
         *("source", "status", "label", "confidence", "known", "known_score"),
-        *("top", "segments", "warnings", "video", "timing", "model"),
+        *("top", "segments", "video", "timing", "model", "several", "warnings"),
     ]
     assert fields["source"] == "a.mp4"
     assert [list(entry) for entry in fields["top"]] == [["label", "confidence"]] * 3
@@ -218,6 +231,74 @@ def test_to_dict_has_the_keys_of_the_contract(clip: Path) -> None:
         *("frames_encoded", "corrupt_packets", "truncated"),
     ]
     assert list(fields["timing"]) == ["total_seconds", "decode_seconds", "encode_seconds"]
+
+
+# Frames and bytes -----------------------------------------------------------------------------
+
+
+def test_frames_in_memory_give_the_answer_of_a_stream() -> None:
+    model, drawn = tiny_model(), colours(4.0)
+    live = model.live()
+    for index, pixels in enumerate(drawn):
+        live.push(pixels, index / 25)
+    expected = live.finish()
+    ways = {
+        "array": model.recognize(np.stack(drawn), fps=25.0),
+        "pairs": model.recognize((pixels, i / 25) for i, pixels in enumerate(drawn)),
+        "frames": model.recognize([RGBFrame(pixels, i / 25) for i, pixels in enumerate(drawn)]),
+    }
+    for answer in ways.values():
+        same_readings(expected.readings, answer.readings)
+        assert answer.segments == expected.segments
+        assert (answer.source, answer.video) == ("frames", None)
+        assert answer.timing is not None
+
+
+def test_a_file_may_be_bytes_or_open(clip: Path, tmp_path: Path) -> None:
+    model = tiny_model()
+    expected = model.recognize(clip)
+    with clip.open("rb") as stream:
+        from_stream = model.recognize(stream)
+    from_bytes = model.recognize(clip.read_bytes())
+    for answer in (from_stream, from_bytes):
+        same_readings(expected.readings, answer.readings)
+        assert answer.video == expected.video
+    assert (from_stream.source, from_bytes.source) == (str(clip), "video")
+    with pytest.raises(VideoError, match=r"^video: "):
+        model.recognize(b"no video" * 99)
+
+
+@pytest.mark.parametrize(
+    ("video", "fps", "message"),
+    [
+        (7, None, "a video is a path, bytes, .* got int"),
+        (np.zeros((3, 8, 8, 3), np.uint8), None, "an array of frames needs its fps"),
+        (np.zeros((3, 8, 8, 3), np.uint8), 0.0, "needs its fps, a number above 0, got 0.0"),
+        (np.zeros((8, 8, 3), np.uint8), 25.0, r"is uint8 \[T, H, W, 3\], got \[8, 8, 3\]"),
+        (np.zeros((3, 8, 8, 3), np.float32), 25.0, "got float32"),
+        ([(plain(RED), 0.0)], 25.0, "fps is for arrays"),
+        ([plain(RED)], None, "a number of seconds, got None"),
+        (io.StringIO("text"), None, "opened for bytes"),
+    ],
+)
+def test_what_is_no_video_is_one_error_that_says_what_is(
+    video: object, fps: float | None, message: str
+) -> None:
+    with pytest.raises(FrameError, match=message):
+        tiny_model().recognize(video, fps=fps)  # type: ignore[arg-type]
+
+
+def test_no_frame_at_all() -> None:
+    with pytest.raises(NoFramesError, match="there is no frame"):
+        tiny_model().recognize([])
+
+
+def test_models_are_listed_and_print_short(model: Recognizer) -> None:
+    assert model.card.name in str(model)
+    assert len(repr(model)) < 200
+    assert actionstream.list_models() == sorted(actionstream.list_models()) != []
+    for name in actionstream.list_models():
+        assert actionstream.load(name, threads=1).labels
 
 
 # Odd files ------------------------------------------------------------------------------------
@@ -375,14 +456,14 @@ def test_a_model_tells_what_it_is(model: Recognizer) -> None:
 
 def test_verify_names_the_first_difference(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = tiny_model()
-    real, calls = stream.preprocess, iter(range(1000))
+    real, calls = looks.preprocess, iter(range(1000))
 
     def spoiled(pixels: np.ndarray, geometry: object) -> np.ndarray:
-        """The 13th look of the live run is too dark."""
+        """The 13th look of the live run is too dark; 20 looks of the file came before."""
         image = real(pixels, geometry)  # type: ignore[arg-type]
-        return image // 2 if next(calls) == 12 else image
+        return image // 2 if next(calls) == 20 + 12 else image
 
-    monkeypatch.setattr(stream, "preprocess", spoiled)
+    monkeypatch.setattr(looks, "preprocess", spoiled)
     found = verify_clip(clip, model)
     (live,) = found.comparisons
     assert not found.ok

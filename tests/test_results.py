@@ -5,17 +5,21 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from actionstream.errors import FrameError, NoVideoStreamError
+from actionstream.errors import FrameError, MissingExtraError, NoVideoStreamError
 from actionstream.results import (
     Answer,
     Candidate,
     Failure,
     Frame,
+    Notice,
     Reading,
+    RGBFrame,
     Segment,
     Timing,
     VideoFacts,
@@ -29,9 +33,11 @@ PROBABILITIES = np.array([0.2, 0.5, 0.1, 0.2], dtype=np.float32)
 
 
 def test_a_frame_knows_its_size_and_prints_no_pixels() -> None:
-    frame = Frame(np.zeros((48, 64, 3), np.uint8), 1.25)
+    frame = RGBFrame(np.zeros((48, 64, 3), np.uint8), 1.25)
+    assert isinstance(frame, Frame)
+    assert frame.to_rgb() is frame.pixels
     assert (frame.height, frame.width, frame.time_seconds) == (48, 64, 1.25)
-    assert repr(frame) == "Frame(64x48, time_seconds=1.250)"
+    assert repr(frame) == "RGBFrame(64x48, time_seconds=1.250)"
     with pytest.raises(dataclasses.FrozenInstanceError):
         frame.time_seconds = 2.0  # type: ignore[misc]
 
@@ -50,7 +56,7 @@ def test_a_frame_knows_its_size_and_prints_no_pixels() -> None:
 )
 def test_a_picture_of_another_kind_is_refused(pixels: object, got: str) -> None:
     with pytest.raises(FrameError, match=got):
-        Frame(pixels, 0.0)  # type: ignore[arg-type]
+        RGBFrame(pixels, 0.0)  # type: ignore[arg-type]
 
 
 def test_pixels_are_returned_as_they_are() -> None:
@@ -61,7 +67,7 @@ def test_pixels_are_returned_as_they_are() -> None:
 @pytest.mark.parametrize("time", [math.nan, math.inf, -math.inf, "soon", None, [1.0]])
 def test_a_time_of_another_kind_is_refused(time: object) -> None:
     with pytest.raises(FrameError, match=r"number of seconds, got"):
-        Frame(np.zeros((2, 2, 3), np.uint8), time)  # type: ignore[arg-type]
+        RGBFrame(np.zeros((2, 2, 3), np.uint8), time)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("time", [0, -3, 1.5, np.float32(2.5), np.int64(7)])
@@ -114,6 +120,8 @@ def an_answer() -> Answer:
         video=VideoFacts(3.2, 25.0, 320, 240, 80, 20, 0, False),
         timing=Timing(0.4, 0.1, 0.2),
         model={"name": "lite", "fingerprint": "0123456789ab"},
+        several=True,
+        warnings=(Notice("damaged", "3 damaged packets"),),
     )
 
 
@@ -136,7 +144,6 @@ def test_an_answer_as_json_has_the_promised_keys() -> None:
             {"start_seconds": 0.0, "end_seconds": 1.2, "label": "PushUps", "confidence": 0.96},
             {"start_seconds": 1.2, "end_seconds": 3.2, "label": None, "confidence": None},
         ],
-        "warnings": [],
         "video": {
             "duration_seconds": 3.2,
             "frame_rate": 25.0,
@@ -149,6 +156,8 @@ def test_an_answer_as_json_has_the_promised_keys() -> None:
         },
         "timing": {"total_seconds": 0.4, "decode_seconds": 0.1, "encode_seconds": 0.2},
         "model": {"name": "lite", "fingerprint": "0123456789ab"},
+        "several": True,
+        "warnings": [{"kind": "damaged", "message": "3 damaged packets"}],
     }
     assert list(found)[:4] == ["source", "status", "label", "confidence"]
 
@@ -172,3 +181,42 @@ def test_a_failure_is_an_error_object_and_nothing_else() -> None:
         "error": {"kind": "no_video", "message": "b.mp4: no video stream (audio only)"},
     }
     assert (answer.label, answer.confidence, answer.top(3)) == (None, 0.0, [])
+
+
+def a_reading(seconds: float) -> Reading:
+    return Reading("ready", seconds, 9, LABELS, PROBABILITIES, known=True, shown="PushUps")
+
+
+def test_values_print_short_and_with_the_label() -> None:
+    answer = dataclasses.replace(an_answer(), readings=(a_reading(1.0),) * 99)
+    assert repr(answer) == "Answer('a.avi', label='PushUps', confidence=0.500, 2 segments)"
+    assert list(answer.__rich_repr__())[:3] == ["a.avi", ("label", "PushUps"), ("confidence", 0.5)]
+    assert repr(a_reading(1.0)) == (
+        "Reading(1.000 s, label='PushUps', confidence=0.500, shown='PushUps')"
+    )
+    assert repr(Reading("warming_up", 0.2, 2, LABELS)) == "Reading(0.200 s, warming up, 2 looks)"
+    failure = Failure.of(NoVideoStreamError("b.mp4", "audio only"))
+    failed = Answer("b.mp4", LABELS, error=failure)
+    assert repr(failed) == "Answer('b.mp4', error='no_video', 0 segments)"
+    assert list(failed.__rich_repr__()) == ["b.mp4", ("error", "b.mp4: audio only")]
+
+
+def test_readings_as_a_table() -> None:
+    pytest.importorskip("pandas", reason="to_frame needs pandas")
+    readings = (Reading("warming_up", 0.2, 2, LABELS), a_reading(0.4))
+    table = dataclasses.replace(an_answer(), readings=readings).to_frame()
+    assert table["time_seconds"].tolist() == [0.2, 0.4]
+    assert table["shown"].tolist()[1] == "PushUps"
+    assert table["Punch"].tolist()[1] == pytest.approx(0.1)
+    assert math.isnan(table["Punch"].tolist()[0])
+
+
+def test_without_pandas_the_error_names_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(MissingExtraError, match="pip install pandas"):
+        an_answer().to_frame()
+
+
+def test_an_answer_is_saved_as_json(tmp_path: Path) -> None:
+    an_answer().save(tmp_path / "a.json")
+    assert json.loads((tmp_path / "a.json").read_text("utf-8")) == an_answer().to_dict()

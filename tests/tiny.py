@@ -7,6 +7,7 @@ engines' contract, so everything around it is the real thing.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -83,7 +84,7 @@ def tiny_card() -> Card:
             "temperature": 1.5,
             "file_temperature": 0.8,
             "threshold": 0.4,
-            "known_threshold": 0.4,
+            "known_threshold": 0.55,
             "smooth_tau_seconds": 0.5,
             "hold_seconds": 0.3,
             "switch_margin": 0.05,
@@ -120,3 +121,14 @@ def engine_of(model: Recognizer) -> TinyEngine:
 def plain(colour: tuple[int, int, int], width: int = 32, height: int = 24) -> Pixels:
     """A picture of one colour, RGB uint8 [height, width, 3]."""
     return np.full((height, width, 3), colour, dtype=np.uint8)
+
+
+def by_hand(seen: Sequence[tuple[int, int, int]]) -> tuple[list[float], float]:
+    """Probabilities and known score of the newest 16 looks, the oldest repeated in front."""
+    ring = list(seen[-WINDOW:])
+    ring = [ring[0]] * (WINDOW - len(ring)) + ring
+    colour = [
+        sum(w * look[c] / 255 for w, look in zip(WEIGHTS, ring, strict=True)) for c in (0, 1, 2)
+    ]
+    powers = [float(np.exp(SHARPNESS * value / 1.5)) for value in colour]
+    return [power / sum(powers) for power in powers], max(colour) - min(colour)

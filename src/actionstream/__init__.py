@@ -6,10 +6,9 @@ The public names live in the modules that `_HOMES` lists and are fetched on firs
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # type checkers take it for `typing.TYPE_CHECKING`; no import is needed
 if TYPE_CHECKING:
+    from actionstream.draw.annotate import annotate
     from actionstream.errors import (
         ActionstreamError,
         BundleError,
@@ -32,17 +31,21 @@ if TYPE_CHECKING:
         VideoWriteError,
     )
     from actionstream.inference.stream import Stream
-    from actionstream.recognizer import Recognizer, load
+    from actionstream.live.worker import Worker
+    from actionstream.recognizer import Recognizer, list_models, load
     from actionstream.results import (
         Answer,
         Candidate,
         Failure,
         Frame,
+        Notice,
         Reading,
+        RGBFrame,
         Segment,
         Timing,
         VideoFacts,
     )
+    from actionstream.video.reader import VideoReader
 
 __version__ = "0.1.0"
 
@@ -62,6 +65,8 @@ __all__ = [
     "MissingExtraError",
     "NoFramesError",
     "NoVideoStreamError",
+    "Notice",
+    "RGBFrame",
     "Reading",
     "Recognizer",
     "Segment",
@@ -73,10 +78,14 @@ __all__ = [
     "VideoError",
     "VideoFacts",
     "VideoNotFoundError",
+    "VideoReader",
     "VideoTimeoutError",
     "VideoTooLargeError",
     "VideoWriteError",
+    "Worker",
     "__version__",
+    "annotate",
+    "list_models",
     "load",
 ]
 
@@ -85,24 +94,32 @@ _HOMES = {
     "Candidate": "results",
     "Failure": "results",
     "Frame": "results",
+    "Notice": "results",
+    "RGBFrame": "results",
     "Reading": "results",
     "Recognizer": "recognizer",
     "Segment": "results",
     "Stream": "inference.stream",
     "Timing": "results",
     "VideoFacts": "results",
+    "VideoReader": "video.reader",
+    "Worker": "live.worker",
+    "annotate": "draw.annotate",
+    "list_models": "recognizer",
     "load": "recognizer",
 }
 """Where a public name lives; the errors, all the others, live in `errors`."""
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module 'actionstream' has no attribute {name!r}")
+    from importlib import import_module
+
     value = getattr(import_module(f"actionstream.{_HOMES.get(name, 'errors')}"), name)
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return list(__all__)

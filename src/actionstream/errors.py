@@ -152,11 +152,12 @@ class TrainingError(ActionstreamError, RuntimeError):
 class MissingExtraError(ActionstreamError, ImportError):
     """An optional part is not installed; the message names the command that brings it."""
 
-    def __init__(self, what: str, extra: str) -> None:
+    def __init__(self, what: str, extra: str = "", packages: str = "") -> None:
         self.what, self.extra = what, extra
+        self.packages = packages or f"'actionstream[{extra}]'"
         super().__init__(
-            f"{what} needs packages that are not installed: pip install 'actionstream[{extra}]'"
+            f"{what} needs packages that are not installed: pip install {self.packages}"
         )
 
-    def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str]]:
-        return type(self), (self.what, self.extra)
+    def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str, str]]:
+        return type(self), (self.what, self.extra, self.packages)

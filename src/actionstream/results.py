@@ -8,14 +8,19 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from actionstream.errors import FrameError, VideoError, VideoErrorKind
+from actionstream.errors import FrameError, MissingExtraError, VideoError, VideoErrorKind
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 Pixels = NDArray[np.uint8]
 Probabilities = NDArray[np.float32]
@@ -63,9 +68,23 @@ def check_time(time_seconds: object) -> float:
     return value
 
 
+@runtime_checkable
+class Frame(Protocol):
+    """A picture and its moment. It may cost nothing until `to_rgb` is called.
+
+    `time_seconds` counts from the stream's first frame, or by the caller's own clock;
+    `to_rgb()` gives RGB uint8 [H, W, 3].
+    """
+
+    @property
+    def time_seconds(self) -> float: ...
+
+    def to_rgb(self) -> Pixels: ...
+
+
 @dataclass(frozen=True, slots=True, eq=False)
-class Frame:
-    """One picture and its moment: RGB uint8 [H, W, 3] and seconds since the stream's first frame.
+class RGBFrame:
+    """A `Frame` whose pixels are there: RGB uint8 [H, W, 3], and its time in seconds.
 
     Raises:
         FrameError: at birth, when the picture or the time is of the wrong kind.
@@ -78,6 +97,10 @@ class Frame:
         check_pixels(self.pixels)
         check_time(self.time_seconds)
 
+    def to_rgb(self) -> Pixels:
+        """The pixels themselves, not a copy."""
+        return self.pixels
+
     @property
     def height(self) -> int:
         return int(self.pixels.shape[0])
@@ -87,7 +110,7 @@ class Frame:
         return int(self.pixels.shape[1])
 
     def __repr__(self) -> str:
-        return f"Frame({self.width}x{self.height}, time_seconds={self.time_seconds:.3f})"
+        return f"RGBFrame({self.width}x{self.height}, time_seconds={self.time_seconds:.3f})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,10 +164,15 @@ class Reading:
         """The `count` best candidates, best first."""
         return [] if self.probabilities is None else best(self.labels, self.probabilities, count)
 
+    def __repr__(self) -> str:
+        if self.probabilities is None:
+            return f"Reading({self.time_seconds:.3f} s, warming up, {self.looks_seen} looks)"
+        return f"Reading({self.time_seconds:.3f} s, {_said(self)}, shown={self.shown!r})"
+
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A stretch of time with one shown label; None is "no known action" (confidence None too)."""
+    """A stretch of time with one label; None is "no known action" (confidence None too)."""
 
     start_seconds: float
     end_seconds: float
@@ -201,6 +229,8 @@ class Answer:
 
     `label` is None and `known` False for "no known action"; `confidence` is that of the best
     candidate either way. `probabilities` [K] are the calibrated mean over all readings.
+    `several` says that two or more known actions each hold a good part of the segments; then one
+    label does not tell what happens. `warnings` say what the answer could not rest on.
     A source that could not be read has `error` set and nothing else.
     """
 
@@ -215,6 +245,7 @@ class Answer:
     timing: Timing | None = None
     model: Mapping[str, str] | None = None
     error: Failure | None = None
+    several: bool = False
     warnings: tuple[Notice, ...] = ()
 
     @property
@@ -245,15 +276,80 @@ class Answer:
             "known_score": self.known_score,
             "top": [_fields(candidate) for candidate in self.top(top)],
             "segments": [_fields(segment) for segment in self.segments],
-            "warnings": [_fields(notice) for notice in self.warnings],
             "video": None if self.video is None else _fields(self.video),
             "timing": None if self.timing is None else _fields(self.timing),
             "model": None if self.model is None else dict(self.model),
+            "several": self.several,
+            "warnings": [_fields(notice) for notice in self.warnings],
         }
 
     def to_json(self, *, top: int = 3) -> str:
         """`to_dict` as one line of JSON, floats unrounded."""
         return json.dumps(self.to_dict(top=top), ensure_ascii=False, allow_nan=False)
+
+    def annotate(self, video: str | PathLike[str], to: str | PathLike[str]) -> None:
+        """Write `to`, an MP4: the video that this answer is about with the answer drawn onto it.
+
+        Raises:
+            ValueError, VideoError, VideoWriteError: see `actionstream.annotate`.
+        """
+        from actionstream.draw.annotate import annotate
+
+        annotate(Path(video), self, Path(to))
+
+    def save(self, to: str | PathLike[str]) -> None:
+        """Write the answer: its video with the answer drawn, or as `.json` what `to_json` says.
+
+        Raises:
+            ValueError, VideoError, VideoWriteError: see `annotate`; the video is looked for at
+                `source`.
+        """
+        if Path(to).suffix.lower() == ".json":
+            Path(to).write_text(self.to_json() + "\n", encoding="utf-8")
+        else:
+            self.annotate(self.source, to)
+
+    def to_frame(self) -> DataFrame:
+        """The readings as a pandas table, one row each; the probabilities have a column a label.
+
+        Raises:
+            MissingExtraError: pandas is not installed.
+        """
+        try:
+            import pandas as pd
+        except ImportError:
+            raise MissingExtraError("Answer.to_frame", packages="pandas") from None
+        return pd.DataFrame([_row(reading) for reading in self.readings])
+
+    def __repr__(self) -> str:
+        said = f"error={self.error.kind!r}" if self.error else _said(self)
+        return f"Answer({self.source!r}, {said}, {len(self.segments)} segments)"
+
+    def __rich_repr__(self) -> Iterator[Any]:
+        yield self.source
+        if self.error is not None:
+            yield "error", self.error.message
+            return
+        yield from (("label", self.label), ("confidence", round(self.confidence, 3)))
+        yield "top", [(candidate.label, round(candidate.confidence, 3)) for candidate in self.top()]
+
+
+def _said(value: Reading | Answer) -> str:
+    """The label and the confidence, for a `repr`."""
+    return f"label={value.label!r}, confidence={value.confidence:.3f}"
+
+
+_COLUMNS = (
+    *("time_seconds", "status", "label", "confidence", "known", "known_score"),
+    *("shown", "shown_confidence"),
+)
+
+
+def _row(reading: Reading) -> dict[str, Any]:
+    row = {name: getattr(reading, name) for name in _COLUMNS}
+    numbers = reading.probabilities
+    row |= {} if numbers is None else dict(zip(reading.labels, numbers.tolist(), strict=True))
+    return row
 
 
 def _fields(value: Candidate | Segment | Notice | VideoFacts | Timing) -> dict[str, Any]:

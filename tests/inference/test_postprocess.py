@@ -177,10 +177,10 @@ def test_smoothing_changes_nothing_it_was_given() -> None:
     np.testing.assert_array_equal(before.probabilities, [1, 0, 0])
 
 
-def runs_of(*readings: tuple[float, int | None, float]) -> list[Run]:
-    runs: list[Run] = []
+def runs_of(*readings: tuple[float, int | None, float]) -> tuple[Run, ...]:
+    runs: tuple[Run, ...] = ()
     for time, label, confidence in readings:
-        extend(runs, Shown(time, label, confidence))
+        runs = extend(runs, Shown(time, label, confidence))
     return runs
 
 
@@ -194,7 +194,7 @@ def test_segments_by_hand() -> None:
 
 
 def test_no_reading_no_segment() -> None:
-    assert segments([], LABELS, 5.0) == ()
+    assert segments((), LABELS, 5.0) == ()
 
 
 @given(

@@ -32,6 +32,7 @@ from actionstream.bundle.card_readable import disagreements, read_leniently
 from actionstream.errors import BundleError
 from actionstream.inference.postprocess import SmoothingRule
 from actionstream.inference.preprocess import Geometry
+from actionstream.inference.rules import Rules
 from actionstream.inference.sampling import WINDOW, SamplingRule
 
 SCHEMA_VERSION = 1
@@ -104,6 +105,20 @@ class Card(Strict):
     def smoothing(self) -> SmoothingRule:
         return SmoothingRule(
             self.threshold, self.smooth_tau_seconds, self.hold_seconds, self.switch_margin
+        )
+
+    @property
+    def rules(self) -> Rules:
+        """What inference needs to know of the bundle."""
+        return Rules(
+            self.labels,
+            self.input_geometry,
+            self.sampling,
+            self.smoothing,
+            self.ready_after,
+            self.temperature,
+            self.file_temperature,
+            self.known_threshold,
         )
 
 

@@ -19,7 +19,7 @@ from actionstream import __version__
 from actionstream.evaluation.verify import TOLERANCE, Comparison, compare
 from actionstream.progress import Progress
 from actionstream.recognizer import Recognizer
-from actionstream.results import Answer, Frame, Pixels
+from actionstream.results import Answer, Pixels, RGBFrame
 from actionstream.video import VideoReader, VideoWriter
 
 WIDTH, HEIGHT, FRAME_RATE, SECONDS = 320, 240, 30, 6
@@ -80,7 +80,7 @@ def run_demo(model: Recognizer, *, progress: Progress | None = None) -> DemoRepo
         made = make_clip(clip, progress=progress)
         answer = model.recognize(clip, source=clip.name)
         with VideoReader(clip, threads=model.threads) as reader:
-            frames = [Frame(frame.to_rgb(), frame.time_seconds) for frame in reader]
+            frames = [RGBFrame(frame.to_rgb(), frame.time_seconds) for frame in reader]
     live, speed = _play(model, frames, progress)
     checks = (
         _decoded(answer, made),
@@ -156,14 +156,14 @@ def _near(
 
 
 def _play(
-    model: Recognizer, frames: list[Frame], progress: Progress | None
+    model: Recognizer, frames: list[RGBFrame], progress: Progress | None
 ) -> tuple[Answer, Speed]:
     """The frames through a live stream, timed, after one warm look that is not counted."""
     model.live().push(frames[0].pixels, 0.0)
     stream, ages = model.live(), []
     began = time.perf_counter()
     for frame in frames:
-        reading = stream.push(frame.pixels, frame.time_seconds)
+        reading = stream.push(frame)
         if reading is not None:
             ages.append(reading.age_seconds)
             if progress is not None:

@@ -158,7 +158,7 @@ def play(
     with VideoReader(path, threads=model.threads) as reader:
         duration = reader.probe.duration_seconds
         for frame in reader:
-            if stream.push(frame.to_rgb(), frame.time_seconds) and progress is not None:
+            if stream.push(frame) and progress is not None:
                 progress(frame.time_seconds, duration, str(path))
     return stream.finish()
 

@@ -131,22 +131,20 @@ class Run:
     count: int
 
 
-def extend(runs: list[Run], shown: Shown) -> None:
-    """Add one reading to the runs, in place: the last one grows or a new one starts.
+def extend(runs: tuple[Run, ...], shown: Shown) -> tuple[Run, ...]:
+    """The runs with one more reading: the last one grows or a new one starts.
 
     When time ran backwards the newer timeline replaces what it overlaps; one that begins before
     the zero replaces everything, and counts from the zero.
     """
     start = max(shown.time_seconds, 0.0)
     while runs and runs[-1].start_seconds >= start:
-        runs.pop()
+        runs = runs[:-1]
     if runs and runs[-1].label == shown.label:
-        last = runs[-1]
-        runs[-1] = Run(
-            last.start_seconds, last.label, last.confidence_sum + shown.confidence, last.count + 1
-        )
-    else:
-        runs.append(Run(start if runs else 0.0, shown.label, shown.confidence, 1))
+        *before, last = runs
+        total = last.confidence_sum + shown.confidence
+        return (*before, Run(last.start_seconds, last.label, total, last.count + 1))
+    return (*runs, Run(start if runs else 0.0, shown.label, shown.confidence, 1))
 
 
 def segments(

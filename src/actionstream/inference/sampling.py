@@ -24,12 +24,12 @@ WINDOW = 16
 TOLERANCE_SECONDS = 0.001
 """A frame this much early still counts for its tick: times in files are rounded to 1 ms."""
 
-Moment = Literal["repeated", "afresh", "due", "not_due"]
+Moment = Literal["repeated", "reset", "due", "not_due"]
 
 
 @dataclass(frozen=True, slots=True)
 class SamplingRule:
-    """The card's numbers: seconds between looks, and the gap after which a stream starts afresh."""
+    """The card's numbers: seconds between looks, and the gap after which a stream is reset."""
 
     spacing_seconds: float
     reset_after_seconds: float
@@ -52,47 +52,54 @@ class Clock:
     start_seconds:      t0, the time of the first frame; None before it.
     next_tick:          the first unfilled tick.
     last_frame_seconds: time of the newest frame seen, due or not.
-    last_look_seconds:  time of the newest look that entered the ring.
+    last_look_seconds:  time of the newest look.
+    stretch:            how often the frames' times have reset the stream.
     """
 
     start_seconds: float | None = None
     next_tick: int = 0
     last_frame_seconds: float | None = None
     last_look_seconds: float | None = None
+    stretch: int = 0
 
 
-def judge(clock: Clock, time_seconds: float, rule: SamplingRule) -> Moment:
-    """What a frame at this time is to a stream that stands at `clock`.
+def step(clock: Clock, time_seconds: float, rule: SamplingRule) -> tuple[Clock, Moment]:
+    """The clock after a frame with this time was seen, and what the frame is to the stream.
 
-    "repeated": same time as the previous frame, ignored. "afresh": time ran backwards or the gap
-    is too long, the stream starts anew with this frame, which is due. "due": looked at.
-    "not_due": costs nothing. The gap is counted from the newest look, so that frames which are
-    not due change nothing, not even whether a gap is one.
+    "repeated": same time as the previous frame, ignored. "reset": time ran backwards or the gap
+    is too long, the stream begins anew with this frame, which is looked at. "due": looked at.
+    "not_due": costs nothing. The tick of a look is filled by `fill`, which the caller applies.
     """
+    moment = _judge(clock, time_seconds, rule)
+    if moment == "repeated":
+        return clock, moment
+    if moment == "reset":
+        clock = Clock(stretch=clock.stretch + 1)
+    start = time_seconds if clock.start_seconds is None else clock.start_seconds
+    return replace(clock, start_seconds=start, last_frame_seconds=time_seconds), moment
+
+
+def _judge(clock: Clock, time_seconds: float, rule: SamplingRule) -> Moment:
+    """The gap is counted from the newest look, so that frames which are not due change nothing,
+    not even whether a gap is one."""
     if clock.start_seconds is None:
         return "due"
     if time_seconds == clock.last_frame_seconds:
         return "repeated"
     if clock.last_frame_seconds is not None and time_seconds < clock.last_frame_seconds:
-        return "afresh"
+        return "reset"
     since = clock.start_seconds if clock.last_look_seconds is None else clock.last_look_seconds
     if time_seconds - since > rule.reset_after_seconds + TOLERANCE_SECONDS:
-        return "afresh"
+        return "reset"
     tick_seconds = clock.start_seconds + clock.next_tick * rule.spacing_seconds
     return "due" if time_seconds >= tick_seconds - TOLERANCE_SECONDS else "not_due"
 
 
-def see(clock: Clock, time_seconds: float) -> Clock:
-    """The clock after a frame was seen, whether or not a look came of it."""
-    start = time_seconds if clock.start_seconds is None else clock.start_seconds
-    return replace(clock, start_seconds=start, last_frame_seconds=time_seconds)
-
-
 def fill(clock: Clock, time_seconds: float, rule: SamplingRule) -> tuple[Clock, int]:
-    """The clock after the look at this time entered the ring, and how many ticks it filled.
+    """The clock after the look at this time was taken, and how many ticks it fills.
 
-    The due tick advances here and not when the frame was seen: a look that a busy worker drops
-    is a missed tick, filled by the next look.
+    The due tick advances here and not in `step`: a look that a busy worker drops is a missed
+    tick, filled by the next look.
     """
     if clock.start_seconds is None:
         raise ValueError("a look cannot enter a stream that has seen no frame")
@@ -100,25 +107,3 @@ def fill(clock: Clock, time_seconds: float, rule: SamplingRule) -> tuple[Clock, 
     last = max(math.floor(passed), clock.next_tick)
     filled = last + 1 - clock.next_tick
     return replace(clock, next_tick=last + 1, last_look_seconds=time_seconds), filled
-
-
-def due_times(
-    times_seconds: list[float], rule: SamplingRule, *, offset_seconds: float = 0.0
-) -> list[int]:
-    """Indices of the frames that are looked at when a file with these times is streamed.
-
-    `offset_seconds` starts the stream that much later, at the first frame not before it: another
-    phase of the ticks (used for training views).
-    """
-    clock, chosen = Clock(), []
-    for index, time_seconds in enumerate(times_seconds):
-        if time_seconds < offset_seconds:
-            continue
-        moment = judge(clock, time_seconds, rule)
-        if moment == "repeated":
-            continue
-        clock = see(Clock() if moment == "afresh" else clock, time_seconds)
-        if moment != "not_due":
-            clock, _ = fill(clock, time_seconds, rule)
-            chosen.append(index)
-    return chosen

@@ -75,10 +75,11 @@ def _unbroken(readings: tuple[Reading, ...], gap_seconds: float) -> list[list[Re
 
 def _tiled(answers: list[Reading]) -> Iterator[Segment]:
     zero, labels = answers[0].time_seconds, answers[0].labels
-    runs: list[Run] = []
+    runs: tuple[Run, ...] = ()
     for reading in answers:
         label = None if reading.shown is None else labels.index(reading.shown)
-        decide.extend(runs, Shown(reading.time_seconds - zero, label, reading.shown_confidence))
+        shown = Shown(reading.time_seconds - zero, label, reading.shown_confidence)
+        runs = decide.extend(runs, shown)
     for segment in decide.segments(runs, labels, answers[-1].time_seconds - zero):
         yield replace(
             segment,

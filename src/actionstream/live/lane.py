@@ -17,10 +17,9 @@ from dataclasses import dataclass, replace
 
 from actionstream.bundle.card import Card
 from actionstream.concurrency import Latest
-from actionstream.engines.checks import Features, Logits
 from actionstream.errors import EngineError, FrameError
-from actionstream.inference.sampling import TOLERANCE_SECONDS, fill, judge, see
-from actionstream.inference.stream import StreamState, add_look, conclude, is_ready, warming_up
+from actionstream.inference.look import StreamState, see
+from actionstream.inference.sampling import TOLERANCE_SECONDS, Clock, fill
 from actionstream.live.history import History
 from actionstream.live.statistics import Meter, SessionStatistics
 from actionstream.results import Pixels, Reading, check_pixels
@@ -67,6 +66,7 @@ class Lane:
         clock: Callable[[], float],
     ) -> None:
         self._card, self._on_reading, self._clock = card, on_reading, clock
+        self._rules = card.rules
         self.news: Latest[Reading] = Latest()
         """The newest reading until somebody has taken it."""
         self._lock = threading.Lock()  # guards all that follows
@@ -74,6 +74,7 @@ class Lane:
         self._stretch = 0  # counts resets: a look of an older stretch is void
         self._slot: Look | None = None
         self._in_flight: Look | None = None
+        self._before_flight = Clock()  # where the ticks stood before the look in flight
         self._history = History(keep_seconds, card.spacing_seconds)
         self._latest: Reading | None = None
         self._meter = Meter()
@@ -111,20 +112,16 @@ class Lane:
             raise self._error
 
     def _is_due(self, time_seconds: float) -> bool:
-        """See the frame. A look in flight is taken to have filled its tick already."""
-        rule, clock = self._card.sampling, self._state.clock
-        if self._in_flight is not None:
-            clock, _ = fill(clock, self._in_flight.time_seconds, rule)
-        moment = judge(clock, time_seconds, rule)
-        if moment == "repeated":
-            return False
-        if moment == "afresh":
+        """See the frame."""
+        state, moment = see(self._state, time_seconds, self._rules)
+        if moment == "reset":
             if self._is_late(time_seconds):
                 self._meter.late_reset()
             self._meter.looks_dropped += (self._slot is not None) + (self._in_flight is not None)
             self._begin_stretch()
-        self._state = replace(self._state, clock=see(self._state.clock, time_seconds))
-        return moment != "not_due"
+            state, moment = see(self._state, time_seconds, self._rules)
+        self._state = state
+        return moment == "due"
 
     def _is_late(self, time_seconds: float) -> bool:
         """Whether the gap is the model's and not the camera's: frames came, no look was done."""
@@ -152,38 +149,28 @@ class Lane:
         self._slot = self._in_flight = None
         self._stretch += 1
 
-    def take(self) -> Look | None:
-        """The look in the slot, which is then in flight; None if it was withdrawn."""
-        with self._lock:
-            self._in_flight, self._slot = self._slot, None
-            return self._in_flight
+    def take(self) -> tuple[Look, StreamState, int] | None:
+        """The look in the slot, which is then in flight, the state, and the ticks that it fills.
 
-    def enter(self, look: Look, feature: Features) -> StreamState | None:
-        """Add the look, feature float32 [D], to the ring.
-
-        Returns the state if it wants a reading from the head, else None: the stream is warming
-        up (that reading is published here) or has moved on without this look.
+        The ticks count as filled from now on. None if the look was withdrawn.
         """
         with self._lock:
-            if look.stretch != self._stretch:
+            self._in_flight, self._slot = self._slot, None
+            look, self._before_flight = self._in_flight, self._state.clock
+            if look is None:
                 return None
-            self._in_flight = None
-            self._state = add_look(self._state, look.time_seconds, feature, self._card)
-            self._meter.looks += 1
-            state = self._state
-        if is_ready(state, self._card):
-            return state
-        self._publish(look, warming_up(state, look.time_seconds, self._card))
-        return None
+            clock, ticks = fill(self._before_flight, look.time_seconds, self._rules.sampling)
+            self._state = replace(self._state, clock=clock)
+            return look, self._state, ticks
 
-    def conclude(self, look: Look, logits: Logits, known_score: float) -> None:
-        """Publish the reading of a look after the head said `logits` [K] and `known_score`."""
+    def done(self, look: Look, state: StreamState, reading: Reading) -> None:
+        """The look went through the model: take the state that it left, publish its reading."""
         with self._lock:
             if look.stretch != self._stretch:
                 return
-            self._state, reading = conclude(
-                self._state, look.time_seconds, logits, known_score, self._card
-            )
+            self._in_flight = None
+            self._state = replace(state, clock=self._state.clock)  # frames came meanwhile
+            self._meter.looks += 1
         self._publish(look, reading)
 
     def _publish(self, look: Look, reading: Reading) -> None:
@@ -207,7 +194,13 @@ class Lane:
         """The look has no picture: its tick stays unfilled, the next `offer` raises the error."""
         with self._lock:
             if self._in_flight is look:
-                self._in_flight = None
+                self._in_flight, before = None, self._before_flight
+                clock = replace(
+                    self._state.clock,
+                    next_tick=before.next_tick,
+                    last_look_seconds=before.last_look_seconds,
+                )
+                self._state = replace(self._state, clock=clock)
             self._meter.bad_frames += 1
         self._keep_error(error)
 

@@ -3,24 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol, runtime_checkable
 
 from actionstream.concurrency import Closing
 from actionstream.errors import FrameError
 from actionstream.live.history import timeline
 from actionstream.live.lane import Lane, Picture
 from actionstream.live.statistics import SessionStatistics
-from actionstream.results import Pixels, Reading, Segment, check_pixels, check_time
-
-
-@runtime_checkable
-class TimedFrame(Protocol):
-    """What `offer` takes: a picture that is made when it is needed, and its time."""
-
-    @property
-    def time_seconds(self) -> float: ...
-
-    def to_rgb(self) -> Pixels: ...
+from actionstream.results import Frame, Reading, Segment, check_pixels, check_time
 
 
 class Session(Closing):
@@ -40,7 +29,7 @@ class Session(Closing):
         self._lane, self._gap_seconds = lane, gap_seconds
         self._wake, self._leave = wake, leave
 
-    def offer(self, frame: TimedFrame | Picture, time_seconds: float | None = None) -> bool:
+    def offer(self, frame: Frame | Picture, time_seconds: float | None = None) -> bool:
         """Show one frame. Returns at once: it never waits for the model.
 
         Args:
@@ -60,7 +49,7 @@ class Session(Closing):
             EngineError: the worker's engine failed; its error is the cause.
         """
         picture: Picture
-        if isinstance(frame, TimedFrame):
+        if isinstance(frame, Frame):
             picture, seconds = frame.to_rgb, check_time(frame.time_seconds)
         elif time_seconds is None:
             raise FrameError("offer takes a frame, or a picture and its time in seconds")

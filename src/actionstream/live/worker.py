@@ -13,20 +13,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from actionstream.concurrency import Closing
 from actionstream.errors import BusyError, EngineError, FrameError
+from actionstream.inference import look as looks
+from actionstream.inference.look import StreamState
 from actionstream.inference.preprocess import preprocess
-from actionstream.inference.stream import StreamState, window
 from actionstream.live.lane import Lane, Look
 from actionstream.live.session import Session
-from actionstream.results import Pixels, Reading
+from actionstream.results import Reading
 
 if TYPE_CHECKING:
     from actionstream.recognizer import Recognizer
 
-Taken = tuple[Lane, Look]
+Taken = tuple[Lane, Look, StreamState, looks.Look]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +68,7 @@ class Worker(Closing):
             raise ValueError(f"max_sessions must be 1 or more, or None, got {max_sessions}")
         self.model, self.max_batch, self.max_sessions = model, max_batch, max_sessions
         self._clock = clock
+        self._rules = model.card.rules
         self._wanted = threading.Condition(threading.Lock())
         self._lanes: set[Lane] = set()
         self._waiting: dict[Lane, None] = {}  # an ordered set: who waits, longest first
@@ -167,37 +167,33 @@ class Worker(Closing):
             lanes = list(self._waiting)[: self.max_batch]
             for lane in lanes:
                 del self._waiting[lane]
-        taken, images = self._pictures(lanes)
+        taken = self._take(lanes)
         if taken:
-            self._serve(taken, np.stack(images))
+            self._serve(taken)
         return True
 
-    def _pictures(self, lanes: list[Lane]) -> tuple[list[Taken], list[Pixels]]:
-        """The waiting looks and their encoder inputs; a bad one concerns its own stream only."""
-        taken, images = [], []
+    def _take(self, lanes: list[Lane]) -> list[Taken]:
+        """The waiting looks, ready for the encoder; a bad one concerns its own stream only."""
+        taken: list[Taken] = []
         for lane in lanes:
-            look = lane.take()
-            if look is None:
+            waiting = lane.take()
+            if waiting is None:
                 continue
+            look, state, ticks = waiting
             try:
-                images.append(preprocess(look.pixels(), self.model.card.input_geometry))
-                taken.append((lane, look))
+                image = preprocess(look.pixels(), self._rules.geometry)
             except FrameError as error:
                 lane.fail(look, error)
-        return taken, images
+                continue
+            one = looks.Look(look.time_seconds, image, ticks, state.clock.stretch)
+            taken.append((lane, look, state, one))
+        return taken
 
-    def _serve(self, taken: list[Taken], images: Pixels) -> None:
-        features = self.model.engine.encode(images)
+    def _serve(self, taken: list[Taken]) -> None:
+        streams = [(state, [one]) for *_, state, one in taken]
+        results = looks.look(self.model.engine, self._rules, streams)
         with self._wanted:
             self._batches += 1
             self._looks += len(taken)
-        ready: list[tuple[Lane, Look, StreamState]] = []
-        for (lane, look), feature in zip(taken, features, strict=True):
-            state = lane.enter(look, feature)
-            if state is not None:
-                ready.append((lane, look, state))
-        if not ready:
-            return
-        logits, known = self.model.engine.read(np.stack([window(state) for *_, state in ready]))
-        for (lane, look, _), row, score in zip(ready, logits, known, strict=True):
-            lane.conclude(look, row, float(score))
+        for (lane, look, *_), (state, (reading,)) in zip(taken, results, strict=True):
+            lane.done(look, state, reading)

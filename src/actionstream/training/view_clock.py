@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from actionstream.inference.sampling import Clock, SamplingRule, fill, judge, see
+from actionstream.inference.sampling import Clock, SamplingRule, fill, step
 from actionstream.training.views import View
 
 MOST_LOOKS = 400
@@ -30,11 +30,8 @@ class ViewClock:
         seconds = time_seconds / self.view.speed
         if self.is_full or seconds < self.view.phase * self._rule.spacing_seconds:
             return False
-        moment = judge(self._clock, seconds, self._rule)
-        if moment == "repeated":
-            return False
-        self._clock = see(Clock() if moment == "afresh" else self._clock, seconds)
-        if moment == "not_due":
+        self._clock, moment = step(self._clock, seconds, self._rule)
+        if moment not in ("due", "reset"):
             return False
         self._clock, filled = fill(self._clock, seconds, self._rule)
         self.filled.append(filled)
