@@ -88,12 +88,32 @@ def preprocess(pixels: Pixels, geometry: Geometry, window: Window = CENTRE) -> P
     check_pixels(pixels)
     left, top, side = cut(pixels.shape[1], pixels.shape[0], geometry, window)
     square = pixels[top : top + side, left : left + side]
-    size = geometry.input_size
-    kernel = cv2.INTER_AREA if side > size else cv2.INTER_LINEAR
-    resized: NDArray[Any] = cv2.resize(square, (size, size), interpolation=kernel)
-    if window.flip:
-        resized = cv2.flip(resized, 1)
-    return np.ascontiguousarray(resized, dtype=np.uint8)
+    resized = resize(square, geometry.input_size, geometry.input_size)
+    return np.ascontiguousarray(cv2.flip(resized, 1) if window.flip else resized, dtype=np.uint8)
+
+
+def resize(pixels: Pixels, width: int, height: int) -> Pixels:
+    """The picture at this size, uint8 [height, width, 3]."""
+    kernel = cv2.INTER_AREA if pixels.shape[1] > width else cv2.INTER_LINEAR
+    resized: NDArray[Any] = cv2.resize(pixels, (width, height), interpolation=kernel)
+    return resized
+
+
+def warp(pixels: Pixels, axes: NDArray[np.float64], side: int) -> Pixels:
+    """A turned square of the picture, uint8 [side, side, 3]; beyond the edge its pixels go on.
+
+    Args:
+        pixels: RGB uint8 [H, W, 3].
+        axes: float64 [2, 3]; place (u, v) of the result is axes @ (u, v, 1) in the picture, both
+            counted from the middle of the first pixel. It does not antialias, so a step should
+            be under two pixels.
+        side: in pixels.
+    """
+    kernel = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    warped: NDArray[Any] = cv2.warpAffine(
+        pixels, axes, (side, side), flags=kernel, borderMode=cv2.BORDER_REPLICATE
+    )
+    return warped
 
 
 def use_threads(count: int) -> None:
