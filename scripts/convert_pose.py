@@ -36,6 +36,7 @@ from __future__ import annotations
 import argparse
 import tarfile
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import flatbuffers
@@ -166,8 +167,10 @@ class Graph:
         self, name: str, inputs: dict[str, list[int]], outputs: dict[str, list[int]]
     ) -> onnx.ModelProto:
         """The checked model; shapes are given without the batch."""
-        weights, casts = half_weights(self.body)
-        nodes = [*casts, *self.front, *self.body.node, *self.back]
+        nodes = [*self.front, *self.body.node, *self.back]
+        tensors = number_tensors(nodes, self.body.initializer, {*inputs, *outputs})
+        weights, casts = half_weights(tensors)
+        nodes = [*casts, *nodes]
         taken = [_value(name, TensorProto.UINT8, shape) for name, shape in inputs.items()]
         given = [_value(name, TensorProto.FLOAT, shape) for name, shape in outputs.items()]
         graph = helper.make_graph(nodes, name, taken, given, weights)
@@ -185,10 +188,30 @@ def _value(name: str, kind: int, shape: list[int]) -> onnx.ValueInfoProto:
     return helper.make_tensor_value_info(name, kind, ["N", *shape])
 
 
-def half_weights(graph: onnx.GraphProto) -> tuple[list[onnx.TensorProto], list[onnx.NodeProto]]:
+def number_tensors(
+    nodes: list[onnx.NodeProto], initializers: Iterable[onnx.TensorProto], kept: set[str]
+) -> list[onnx.TensorProto]:
+    """The initializers in order of use, everything but `kept` named by a number.
+
+    tf2onnx's own names and order differ from run to run, and so would the file's hash.
+    """
+    numbers = {name: name for name in kept}
+    for node in nodes:
+        for names in (node.input, node.output):
+            names[:] = [numbers.setdefault(one, f"t{len(numbers)}") for one in names]
+        node.name = node.output[0]
+    used = {numbers[one.name]: one for one in initializers if one.name in numbers}
+    for name, tensor in used.items():
+        tensor.name = name
+    return sorted(used.values(), key=lambda tensor: int(tensor.name[1:]))
+
+
+def half_weights(
+    tensors: list[onnx.TensorProto],
+) -> tuple[list[onnx.TensorProto], list[onnx.NodeProto]]:
     """The weights, as float16 where that changes no value, and the casts back."""
     weights, casts = [], []
-    for tensor in graph.initializer:
+    for tensor in tensors:
         values = numpy_helper.to_array(tensor)
         halves = values.astype(np.float16)
         if values.dtype == np.float32 and values.size > 4 and np.array_equal(values, halves):
