@@ -1,4 +1,4 @@
-"""Make docs/demo.webp, the moving picture of the README: clips with the model's answers drawn on them.
+"""Make docs/demo.webp, the README's moving picture: clips with the model's answers drawn on them.
 
     python scripts/demo_picture.py CLIP... [--out docs/demo.webp]
 

@@ -12,6 +12,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from actionstream.bundle.card import Card
 from actionstream.bundle.folder import open_bundle, resolve, shipped
@@ -37,7 +38,9 @@ def main() -> int:
     made = between(made, "actions", actions(cards))
     if args.check:
         if made != text:
-            print("README.md: the figures are not those of the cards; run scripts/readme_figures.py")
+            print(
+                "README.md: the figures are not those of the cards; run scripts/readme_figures.py"
+            )
         return int(made != text)
     README.write_text(made, "utf-8")
     return 0
@@ -68,11 +71,15 @@ def models(cards: Sequence[Card]) -> str:
         ["actions", *(str(len(card.labels)) for card in cards)],
     ]
     for name, words in FIGURES.items():
-        figures = [next((f for f in card.measured.figures if f.name == name), None) for card in cards]
+        figures = [
+            next((f for f in card.measured.figures if f.name == name), None) for card in cards
+        ]
         known = next((figure for figure in figures if figure is not None), None)
         if known is not None:
             said = words.format(evaluated=known.evaluated, listed=known.listed)
-            shown = ["" if f is None else f"{f.value:.3f} [{f.low:.3f}, {f.high:.3f}]" for f in figures]
+            shown = [
+                "" if f is None else f"{f.value:.3f} [{f.low:.3f}, {f.high:.3f}]" for f in figures
+            ]
             rows.append([said, *shown])
     rows.append(["size of the download", *(f"{_megabytes(card.name):.0f} MB" for card in cards)])
     return _table(rows)
@@ -91,6 +98,12 @@ def actions(cards: Sequence[Card]) -> str:
 def _looks(card: Card) -> str:
     name = card.encoder.name
     return f"{name}, {card.geometry.input_size} px, every {card.spacing_seconds:g} s"
+
+
+def _figure(figure: Any) -> str:
+    if figure is None:
+        return ""
+    return f"{figure.value:.3f} [{figure.low:.3f}, {figure.high:.3f}]"
 
 
 def _right(card: Card, label: str) -> str:

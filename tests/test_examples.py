@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.server
-import os
 import re
 import signal
 import subprocess
@@ -70,12 +69,15 @@ def test_many_files(ucf101_clip: ClipOf, tmp_path: Path) -> None:
 @pytest.mark.torch
 @pytest.mark.skipif(not HAS_TORCH, reason="training needs the extra 'train'")
 def test_own_classes(tmp_path: Path) -> None:
-    moving.colour_split(tmp_path / "clips", groups=4)
+    import bundles
+
+    moving.colour_split(tmp_path / "clips", groups=3)
+    bundles.small_bundle(tmp_path / "small")
     small = [
+        *("--init", str(tmp_path / "small"), "--store", str(tmp_path / "store")),
         *("--set", "encoder=efficientnet_lite0", "--set", "input_size=64", "--set", "views=1"),
         *("--set", "spacing_seconds=0.1", "--set", "ready_after=4", "--set", "folds=3"),
         *("--set", "epochs=2", "--set", "batch_size=4", "--set", "options.hidden=8"),
-        *("--store", str(tmp_path / "store")),
     ]
     out = run("own_classes.py", tmp_path / "clips", tmp_path / "run", *small)
     labels = sorted(path.name for path in (tmp_path / "clips").iterdir())

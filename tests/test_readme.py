@@ -59,24 +59,38 @@ def test_ci_runs_the_test_command() -> None:
     assert last == 'exec "$(dirname "${BASH_SOURCE[0]}")/../scripts/check" "$@"'
 
 
-@pytest.mark.clips
-def test_the_python_example(ucf101_clip: Callable[..., Path], tmp_path: Path) -> None:
-    (example,) = blocks(README, "python")
-    (tmp_path / "clip.mp4").symlink_to(ucf101_clip("PlayingPiano"))
-    before = "import numpy as np\nrgb, time_seconds = np.zeros((240, 320, 3), np.uint8), 0.0\n"
+def run_python(code: str, folder: Path) -> list[str]:
     done = subprocess.run(
-        [sys.executable, "-c", before + example + "print(reading.status)"],
-        cwd=tmp_path,
+        [sys.executable, "-c", code],
+        cwd=folder,
         env=os.environ | {"PYTHONPATH": str(REPOSITORY / "src")},
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    first, *segments, status = done.stdout.splitlines()
+    return done.stdout.splitlines()
+
+
+@pytest.mark.clips
+def test_the_python_example(ucf101_clip: Callable[..., Path], tmp_path: Path) -> None:
+    example, _ = blocks(README, "python")
+    (tmp_path / "clip.mp4").symlink_to(ucf101_clip("PlayingPiano"))
+    before = "import numpy as np\nrgb, time_seconds = np.zeros((240, 320, 3), np.uint8), 0.0\n"
+    first, *segments, status = run_python(before + example + "print(reading.status)", tmp_path)
     assert re.fullmatch(r"PlayingPiano 0\.\d+ True", first)
     assert segments[0].startswith("0.0 ")
     assert status == "warming_up"
+
+
+@pytest.mark.clips
+def test_the_opencv_loop(ucf101_clip: Callable[..., Path], tmp_path: Path) -> None:
+    """A file stands for the camera, and its own times for the clock."""
+    _, example = blocks(README, "python")
+    (tmp_path / "clip.mp4").symlink_to(ucf101_clip("PlayingPiano"))
+    example = example.replace("VideoCapture(0)", "VideoCapture('clip.mp4')")
+    example = example.replace("time.monotonic()", "camera.get(cv2.CAP_PROP_POS_MSEC) / 1000")
+    assert re.fullmatch(r"PlayingPiano 0\.\d+", run_python(example, tmp_path)[-1])
 
 
 @pytest.mark.e2e

@@ -12,7 +12,7 @@ from rich.cells import cell_len
 
 from actionstream.cli.results import Format, choose_layout
 from actionstream.errors import NoVideoStreamError
-from actionstream.results import Answer, Failure, Segment, VideoFacts
+from actionstream.results import Answer, Failure, Notice, Segment, VideoFacts
 
 LABELS = ("PushUps", "Lunges", "JumpRope")
 FACTS = VideoFacts(3.2, 25.0, 320, 240, 80, 16, 0, False)
@@ -103,6 +103,17 @@ def test_table_says_what_happened_when() -> None:
         "0.0-1.0 s Push Ups; 1.0-2.0 s Lunges; 2.0-3.0 s Push Ups; 3.0-4.0 s Lunges; "
         "3 more (all with --json)"
     )
+
+
+def test_table_names_several_actions_with_their_times_and_says_what_to_doubt() -> None:
+    parts = (Segment(0.0, 7.0, "JumpRope", 0.9), Segment(7.0, 14.0, "Lunges", 0.8))
+    doubt = (Notice("damaged", "2 damaged packets were left out"), Notice("cut_off", "cut off"))
+    answer = replace(ANSWER, segments=parts, several=True, warnings=doubt)
+    header, row, *notes = rows("table", answer)
+    assert row.index("several actions") == header.index("ACTION")
+    assert row.endswith("0.0-7.0 s Jump Rope; 7.0-14.0 s Lunges")
+    assert row[header.index("SURE") : header.index("TOP")].strip() == ""
+    assert [note.strip() for note in notes] == [f"note: {notice.message}" for notice in doubt]
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 100, 120, 200])

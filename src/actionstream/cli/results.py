@@ -149,7 +149,7 @@ class Table:
         top = ", ".join(_candidate(candidate) for candidate in answer.top(self.top))
         action, sure = _headline(answer)
         when = "; ".join(_when(answer))
-        notes = [notice.message for notice in getattr(answer, "warnings", ())] or _damage(answer)
+        notes = [f"note: {notice.message}" for notice in answer.warnings]
         last = [top, when] if self.top_width else [when]
         below = notes if self.top_width else [top, *notes]
         return self._row(answer.source, action, sure, last, below)
@@ -220,7 +220,7 @@ def _candidate(candidate: Candidate) -> str:
 
 def _headline(answer: Answer) -> tuple[str, str]:
     """The action and how sure it is; of several actions the segments tell."""
-    if getattr(answer, "several", False):
+    if answer.several:
         return SEVERAL, ""
     if answer.label is None:
         return UNKNOWN, ""
@@ -242,11 +242,3 @@ def _stretch(segment: Segment) -> str:
 
 def _times(segment: Segment) -> str:
     return f"{segment.start_seconds:.1f}-{segment.end_seconds:.1f} s"
-
-
-def _damage(answer: Answer) -> list[str]:
-    if answer.video is None:
-        return []
-    packets = answer.video.corrupt_packets
-    counted = [f"{packets} damaged packet{'s' if packets > 1 else ''}"] if packets else []
-    return [*counted, *(["cut off"] if answer.video.truncated else [])]
