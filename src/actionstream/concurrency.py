@@ -1,13 +1,29 @@
-"""What threads share: a base for things that are closed, and a mailbox in which the newest wins."""
+"""What threads share: their number, a base for things that are closed, a mailbox for the newest."""
 
 from __future__ import annotations
 
+import os
 import threading
 from abc import ABC, abstractmethod
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
 T = TypeVar("T")
+
+MOST_THREADS = 4
+"""Beyond this a small CNN gains little, and other streams want the cores."""
+
+
+def usable_cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def default_threads() -> int:
+    """Threads for encoder, OpenCV and decoding, where nobody asks for another number."""
+    return min(usable_cores(), MOST_THREADS)
 
 
 class Closing(ABC):

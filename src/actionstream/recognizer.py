@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from actionstream.bundle.card import Card
 from actionstream.bundle.folder import Bundle, open_bundle, resolve, shipped
+from actionstream.concurrency import default_threads
 from actionstream.engines import Engine, open_engine
-from actionstream.engines.checks import default_threads
 from actionstream.errors import FrameError, NoFramesError, VideoError
 from actionstream.inference.file import FramesRead, read_frames
 from actionstream.inference.preprocess import use_threads

@@ -10,25 +10,27 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("torch", reason="the bundles of these tests are made with the extra 'train'")
-onnx = pytest.importorskip("onnx", reason="needs the extra 'train'")
-pytest.importorskip("safetensors", reason="needs the extra 'train'")
+onnx = pytest.importorskip("onnx", reason="needs the extra 'test'")
 
-import bundles  # noqa: E402
 import numpy as np  # noqa: E402
+import plain_bundle as bundles  # noqa: E402
 from safetensors.numpy import save_file  # noqa: E402
 
 from actionstream.bundle import card as cards  # noqa: E402
 from actionstream.bundle import folder as bundle_module  # noqa: E402
 from actionstream.bundle.folder import open_bundle, resolve, shipped, write_bundle  # noqa: E402
+from actionstream.engines import open_engine  # noqa: E402
 from actionstream.errors import BundleError  # noqa: E402
-
-pytestmark = pytest.mark.torch
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    return bundles.small_bundle(tmp_path / "bundle")
+    return bundles.plain_bundle(tmp_path / "bundle")
+
+
+def open_all(folder: Path) -> None:
+    """As `load` does: the card, the files, the networks."""
+    open_engine(open_bundle(folder), threads=1)
 
 
 def edit_card(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
@@ -57,10 +59,7 @@ def edit_onnx(folder: Path, name: str, change: Callable[[Any], None]) -> None:
 def test_a_good_bundle_opens(folder: Path) -> None:
     bundle = open_bundle(folder)
     assert bundle.card.labels == bundles.LABELS
-    assert bundle.card.encoder.feature_size == 1280
-    assert bundle.card.head.options["hidden"] == 16
-    assert bundle.card.head.options["readout"] == "last"  # a default, spelled out
-    assert bundle.card.head.options["known"] == "logistic"
+    assert bundle.card.encoder.feature_size == bundles.FEATURES
     assert bundle.fingerprint == cards.fingerprint((folder / "card.json").read_bytes())
     assert len(bundle.fingerprint) == 12
     assert bundle.encoder_path.is_file()
@@ -112,6 +111,12 @@ def _save_weights(folder: Path, shapes: dict[str, list[int]]) -> None:
     rehash(folder)
 
 
+def _bad_memory(folder: Path) -> None:
+    (folder / "memory.safetensors").write_bytes(b"no tensors")
+    edit_card(folder, lambda card: card["files"].update({"memory.safetensors": "0" * 64}))
+    rehash(folder)
+
+
 def _cut_weights(folder: Path) -> None:
     content = (folder / "weights.safetensors").read_bytes()
     _replace("weights.safetensors", content[:-4])(folder)
@@ -146,13 +151,16 @@ def _external(model: Any) -> None:
 
 
 def _external_in_attribute(model: Any) -> None:
-    tensor = onnx.helper.make_tensor("hidden", onnx.TensorProto.FLOAT, [1], [1.0])
+    tensor = onnx.TensorProto(name="hidden", data_type=onnx.TensorProto.FLOAT, dims=[1])
     tensor.data_location = onnx.TensorProto.EXTERNAL
     tensor.external_data.add(key="location", value="../x")
-    constant = onnx.helper.make_node("Constant", [], ["unused"], value=tensor)
-    inner = onnx.helper.make_graph([constant], "inner", [], [])
-    flag = onnx.helper.make_node("If", ["flag"], ["y"], then_branch=inner, else_branch=inner)
-    model.graph.node.append(flag)
+    constant = onnx.helper.make_node("Constant", [], ["inside"], value=tensor)
+    output = onnx.helper.make_tensor_value_info("inside", onnx.TensorProto.FLOAT, [1])
+    inner = onnx.helper.make_graph([constant], "inner", [], [output])
+    yes = onnx.helper.make_tensor("yes", onnx.TensorProto.BOOL, [1], [True])
+    model.graph.node.append(onnx.helper.make_node("Constant", [], ["flag"], value=yes))
+    choice = onnx.helper.make_node("If", ["flag"], ["y"], then_branch=inner, else_branch=inner)
+    model.graph.node.append(choice)
 
 
 def _foreign_operator(model: Any) -> None:
@@ -201,13 +209,14 @@ WRONG: dict[str, tuple[Callable[[Path], None], str]] = {
         "card.json: larger than 1000000 bytes",
     ),
     "other pixels": (_set("preprocessing_fingerprint", "0" * 16), "this version of actionstream"),
-    "other labels": (
-        _set("labels", ["a", "b"]),
-        "outputs must be logits float32 [B, 2], known_score float32 [B], got logits float32 [B, 3]",
+    "other labels": (_set("labels", ["a", "b"]), "number of its labels is 3, and 2 in the card"),
+    "other features": (
+        lambda f: edit_card(f, lambda card: card["encoder"].update(feature_size=49)),
+        "encoder.onnx: the size of its features is 48, and 49 in the card",
     ),
-    "no ONNX": (_replace("encoder.onnx", b"hello, world"), "encoder.onnx: not an ONNX model"),
-    "empty ONNX": (_replace("encoder.onnx", b""), "encoder.onnx: not an ONNX model"),
-    "no safetensors": (
+    "no ONNX": (_replace("encoder.onnx", b"hello, world"), "encoder.onnx: ONNX Runtime cannot"),
+    "empty ONNX": (_replace("encoder.onnx", b""), "encoder.onnx: ONNX Runtime cannot open it"),
+    "pickled weights": (
         _replace("weights.safetensors", b"\x80\x04pickle"),
         "weights.safetensors: not a safetensors file",
     ),
@@ -215,42 +224,28 @@ WRONG: dict[str, tuple[Callable[[Path], None], str]] = {
         _replace("weights.safetensors", (200_000).to_bytes(8, "little") + b"[" * 200_000),
         "weights.safetensors: not a safetensors file",
     ),
-    "graphs without end": (
-        _replace("head.onnx", _nested_graphs()),
-        "head.onnx: graphs nested too deeply",
+    "graphs without end": (_replace("head.onnx", _nested_graphs()), "head.onnx: ONNX Runtime"),
+    "no tensors": (
+        _replace("weights.safetensors", (2).to_bytes(8, "little") + b"{}"),
+        "weights.safetensors: tensors must be named head.* and known.*, got []",
     ),
     "foreign tensors": (
-        _replace("weights.safetensors", (2).to_bytes(8, "little") + b"{}"),
-        "weights.safetensors: tensors must be named encoder.*, head.* and known.*, got []",
+        lambda f: _save_weights(f, {"head.x": [1], "known.y": [1], "optimizer.z": [1]}),
+        "must be named head.* and known.*, got ['head', 'known', 'optimizer']",
     ),
-    "weights of nothing": (
-        lambda f: _save_weights(f, {"encoder.x": [1], "head.y": [1]}),
-        "weights.safetensors: does not hold the head of the card: head.direct.bias is missing, ",
-    ),
-    "weights cut off": (_cut_weights, "weights.safetensors: its tensors do not fill it: cut off"),
-    "input name": (
-        _onnx("encoder.onnx", _rename_input),
-        "encoder.onnx: inputs must be images uint8 [N, 64, 64, 3], got pictures uint8",
-    ),
-    "baked batch": (
-        _onnx("encoder.onnx", _bake_batch),
-        "encoder.onnx: inputs must be images uint8 [N, 64, 64, 3], got images uint8 [1, 64, 64, 3]",
-    ),
-    "window of 8": (
-        _onnx("head.onnx", _widen_window),
-        "head.onnx: inputs must be features float32 [B, 16, 1280], got features float32 [B, 8",
-    ),
-    "float pictures": (_onnx("encoder.onnx", _take_floats), "got images float32 [N, 64, 64, 3]"),
-    "no known score": (
-        _onnx("head.onnx", _drop_known),
-        "head.onnx: outputs must be logits float32 [B, 3], known_score float32 [B], got logits",
-    ),
-    "data elsewhere": (_onnx("encoder.onnx", _external), "keeps data in other files"),
+    "weights cut off": (_cut_weights, "weights.safetensors: not a safetensors file"),
+    "memory that is none": (_bad_memory, "memory.safetensors: not a safetensors file"),
+    "input name": (_onnx("encoder.onnx", _rename_input), "an encoder takes images uint8"),
+    "baked batch": (_onnx("encoder.onnx", _bake_batch), "encoder.onnx: "),
+    "window of 8": (_onnx("head.onnx", _widen_window), "head.onnx: a head takes features"),
+    "float pictures": (_onnx("encoder.onnx", _take_floats), "encoder.onnx: "),
+    "no known score": (_onnx("head.onnx", _drop_known), "head.onnx: a head takes features"),
+    "data elsewhere": (_onnx("encoder.onnx", _external), "Absolute path not allowed"),
     "data elsewhere, hidden": (
         _onnx("head.onnx", _external_in_attribute),
-        "head.onnx: keeps data in other files (hidden, hidden)",
+        "head.onnx: ONNX Runtime cannot open it",
     ),
-    "foreign operator": (_onnx("head.onnx", _foreign_operator), "foreign domain 'evil.example'"),
+    "foreign operator": (_onnx("head.onnx", _foreign_operator), "'evil.example'"),
 }
 
 
@@ -259,14 +254,14 @@ def test_every_way_to_be_wrong_has_its_message(folder: Path, way: str) -> None:
     spoil, message = WRONG[way]
     spoil(folder)
     with pytest.raises(BundleError) as caught:
-        open_bundle(folder)
+        open_all(folder)
     assert message in str(caught.value)
-    assert str(caught.value).startswith(f"{folder}: ")
-    assert len(caught.value.problems) <= 3  # nothing else is blamed but what follows from it
+    assert str(caught.value).startswith(str(folder))
+    assert len(caught.value.problems) <= 2  # nothing else is blamed but what follows from it
 
 
 def test_there_are_as_many_ways_as_were_thought_of() -> None:
-    assert len(WRONG) == 33
+    assert len(WRONG) == 35
 
 
 def test_all_that_is_wrong_is_listed_at_once(folder: Path) -> None:
@@ -279,59 +274,34 @@ def test_all_that_is_wrong_is_listed_at_once(folder: Path) -> None:
     assert "head.onnx: its SHA-256 is not the one in the card" in caught.value.problems
 
 
-def test_a_faulty_card_hides_no_fault_of_the_files(folder: Path) -> None:
+def test_a_faulty_card_stops_there(folder: Path) -> None:
     def spoil(card: dict[str, Any]) -> None:
         del card["temperature"]
-        card |= {"colour": "red", "preprocessing_fingerprint": "0" * 16, "reset_after_seconds": 99}
+        card |= {"colour": "red"}
 
     edit_card(folder, spoil)
     _flip_last_byte("encoder.onnx")(folder)
-    _add("x.py")(folder)
     with pytest.raises(BundleError) as caught:
         open_bundle(folder)
-    assert [problem.split(" is ")[0] for problem in caught.value.problems] == [
-        "x.py: not part of a bundle",
-        "card.json: temperature: key",
+    assert caught.value.problems == (
+        "card.json: temperature: key is missing",
         "card.json: colour: unknown key",
-        "card.json: reset_after_seconds must be above 0 and at most 15 spacings (3), got 99.0",
-        "card.json: preprocessing_fingerprint",
-        "encoder.onnx: its SHA-256",
-    ]
-
-
-def _no_sizes(card: dict[str, Any]) -> None:
-    card |= {"labels": 3, "encoder": [], "geometry": None, "head": {"name": 1}}
-
-
-@pytest.mark.parametrize(
-    "spoil",
-    [
-        _no_sizes,
-        lambda card: card.clear(),
-        lambda card: card.__setitem__("files", {"head.onnx": 1, "encoder.onnx": "0", "x": []}),
-        lambda card: card.__setitem__("files", ["head.onnx"]),
-        lambda card: card["head"].__setitem__("options", {"hidden": "wide", "layers": 1 << 80}),
-        lambda card: card["encoder"].__setitem__("feature_size", 1e300),
-    ],
-)
-def test_a_card_that_tells_little_blames_only_itself(
-    folder: Path, spoil: Callable[[dict[str, Any]], None]
-) -> None:
-    edit_card(folder, spoil)
-    try:
-        open_bundle(folder)
-    except BundleError as error:
-        assert all(problem.startswith("card.json: ") for problem in error.problems)
+    )
 
 
 @pytest.mark.parametrize("text", ["[]", "7", "[" * 50_000, '{"a":' * 50_000, "\0", '"\\ud800"'])
-def test_a_card_that_is_no_card_hides_no_network_that_is_none(folder: Path, text: str) -> None:
+def test_what_is_no_card_is_one_error(folder: Path, text: str) -> None:
     (folder / "card.json").write_text(text)
-    (folder / "head.onnx").write_bytes(b"hello")
-    with pytest.raises(BundleError) as caught:
+    with pytest.raises(BundleError, match=r"card\.json: card: "):
         open_bundle(folder)
-    assert caught.value.problems[0].startswith("card.json: card: ")
-    assert caught.value.problems[1:] == ("head.onnx: not an ONNX model",)
+
+
+def test_a_bundle_may_hold_more(folder: Path) -> None:
+    """What `teach` remembers: listed, with its SHA-256."""
+    save_file({"means": np.zeros(3, np.float32)}, folder / "memory.safetensors")
+    edit_card(folder, lambda card: card["files"].update({"memory.safetensors": "0" * 64}))
+    rehash(folder)
+    open_all(folder)
 
 
 @pytest.mark.parametrize("share", [0.01, 0.5, 0.999])
@@ -339,8 +309,8 @@ def test_a_cut_off_network_is_refused(folder: Path, share: float) -> None:
     content = (folder / "head.onnx").read_bytes()
     (folder / "head.onnx").write_bytes(content[: int(len(content) * share)])
     rehash(folder)
-    with pytest.raises(BundleError, match="not an ONNX model"):
-        open_bundle(folder)
+    with pytest.raises(BundleError, match="ONNX Runtime cannot open it"):
+        open_all(folder)
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
@@ -370,7 +340,7 @@ def test_writing_is_a_round_trip(folder: Path, tmp_path: Path) -> None:
 
 def test_nothing_is_overwritten_unless_asked(folder: Path, tmp_path: Path) -> None:
     before = open_bundle(folder).fingerprint
-    source = bundles.small_bundle(tmp_path / "source")
+    source = bundles.plain_bundle(tmp_path / "source")
     with pytest.raises(BundleError, match="exists already"):
         write_bundle(folder, _copy_parts(source), _card_of(source))
     assert open_bundle(folder).fingerprint == before
@@ -395,14 +365,41 @@ def test_a_failure_leaves_nothing_behind(folder: Path, tmp_path: Path) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         write_bundle(tmp_path / "new", make, _card_of(folder))
-    with pytest.raises(BundleError, match=r"new: outputs|new: head\.onnx: outputs"):
-        write_bundle(tmp_path / "new", _copy_parts(folder), _card_of(folder, labels=["a", "b"]))
+    with pytest.raises(BundleError, match=r"new: weights\.safetensors: not a safetensors file"):
+        write_bundle(tmp_path / "new", _copy_broken_weights(folder), _card_of(folder))
     assert [p.name for p in tmp_path.iterdir()] == ["bundle"]
+
+
+def _copy_broken_weights(source: Path) -> Callable[[Path], None]:
+    def make(place: Path) -> None:
+        _copy_parts(source)(place)
+        (place / "weights.safetensors").write_bytes(b"no tensors")
+
+    return make
+
+
+def test_the_old_bundle_stands_until_the_new_one_does(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The new one cannot be put in place: the old one is there again, whole."""
+    source, before = bundles.plain_bundle(tmp_path / "source"), open_bundle(folder).fingerprint
+    real = Path.rename
+
+    def full(self: Path, target: Path) -> Path:
+        if target == folder and self.name != "bundle":
+            raise OSError("no space left")
+        return real(self, target)
+
+    monkeypatch.setattr(Path, "rename", full)
+    with pytest.raises(OSError, match="no space left"):
+        write_bundle(folder, _copy_parts(source), _card_of(source, name="new"), overwrite=True)
+    assert open_bundle(folder).fingerprint == before
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["bundle", "source"]
 
 
 def test_the_readme_says_what_the_card_says(folder: Path) -> None:
     text = (folder / "README.md").read_text()
-    assert text.startswith("# small\n")
+    assert text.startswith("# plain\n")
     assert "| top-1 | 0.875 | 0.800 to 0.950 | 40 of 50 | made up for a test |" in text
     assert "| PushUps | 1 | 0.50 |" in text
     assert "| Lunges | 1 |  |" in text
@@ -417,7 +414,7 @@ def test_variants_and_names(folder: Path, tmp_path: Path, monkeypatch: pytest.Mo
     with pytest.raises(BundleError, match=r"names no shipped variant.*there are: none"):
         resolve()
     home.mkdir()
-    variant = bundles.small_bundle(home / "fast")
+    variant = bundles.plain_bundle(home / "fast")
     (home / "DEFAULT").write_text("fast\n")
     assert shipped() == {"fast": variant}
     assert resolve() == variant

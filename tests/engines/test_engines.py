@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch", reason="the bundles of these tests need the extra 'train'")
+onnx = pytest.importorskip("onnx", reason="needs the extra 'test'")
 
-import bundles  # noqa: E402
+import plain_bundle  # noqa: E402
 
 from actionstream.bundle.folder import Bundle, open_bundle  # noqa: E402
 from actionstream.engines import Engine, open_engine  # noqa: E402
@@ -24,50 +26,98 @@ from actionstream.errors import (  # noqa: E402
     MissingExtraError,
 )
 
-pytestmark = pytest.mark.torch
+SIZE = plain_bundle.SIZE
+
+
+@dataclass(frozen=True)
+class Case:
+    """An engine, and what it must compute."""
+
+    engine: Engine
+    features: int
+    encode: Callable[[Any], Any]
+    read: Callable[[Any], tuple[Any, Any]]
 
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    return open_bundle(bundles.small_bundle(tmp_path_factory.mktemp("engines") / "bundle"))
+    """Made without PyTorch: ONNX Runtime alone can run it."""
+    return open_bundle(plain_bundle.plain_bundle(tmp_path_factory.mktemp("engines") / "bundle"))
 
 
-@pytest.fixture(scope="module", params=["onnx", "torch"])
-def engine(bundle: Bundle, request: pytest.FixtureRequest) -> Engine:
-    return open_engine(bundle, request.param, threads=2)
+@pytest.fixture(scope="module")
+def torch_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    pytest.importorskip("torch", reason="needs the extra 'train'")
+    import bundles
+
+    return open_bundle(bundles.small_bundle(tmp_path_factory.mktemp("torch") / "bundle"))
 
 
-def windows(count: int, seed: int = 1) -> np.ndarray[Any, np.dtype[np.float32]]:
-    return np.random.default_rng(seed).random((count, 16, 1280), dtype=np.float32)
+@pytest.fixture(
+    scope="module",
+    params=["onnx, plain", *(pytest.param(n, marks=pytest.mark.torch) for n in ("onnx", "torch"))],
+)
+def case(request: pytest.FixtureRequest) -> Case:
+    if request.param == "onnx, plain":
+        engine = open_engine(request.getfixturevalue("bundle"), threads=2)
+        return Case(engine, plain_bundle.FEATURES, plain_bundle.encode, plain_bundle.read)
+    engine = open_engine(request.getfixturevalue("torch_bundle"), request.param, threads=2)
+    import bundles
+    import torch
 
-
-def test_it_computes_what_the_networks_do(engine: Engine) -> None:
     encoder, served = bundles.networks()
-    images, features = bundles.pictures(3), windows(2)
-    with torch.no_grad():
-        expected = encoder(torch.from_numpy(images)).numpy()
-        logits, known = (out.numpy() for out in served(torch.from_numpy(features)))
+
+    def encode(images: Any) -> Any:
+        with torch.no_grad():
+            return encoder(torch.from_numpy(images)).numpy()
+
+    def read(features: Any) -> tuple[Any, Any]:
+        with torch.no_grad():
+            logits, known = served(torch.from_numpy(features))
+        return logits.numpy(), known.numpy()
+
+    return Case(engine, 1280, encode, read)
+
+
+@pytest.fixture
+def engine(case: Case) -> Engine:
+    return case.engine
+
+
+def pictures(count: int, seed: int = 0) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    shape = (count, SIZE, SIZE, 3)
+    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+
+
+def windows(case: Case, count: int, seed: int = 1) -> np.ndarray[Any, np.dtype[np.float32]]:
+    return np.random.default_rng(seed).random((count, 16, case.features), dtype=np.float32)
+
+
+def test_it_computes_what_the_networks_do(case: Case) -> None:
+    images, features = pictures(3), windows(case, 2)
+    expected, (logits, known) = case.encode(images), case.read(features)
     assert np.abs(expected).max() > 0.5
     assert 0.01 < known.min() < known.max() < 0.99
-    np.testing.assert_allclose(engine.encode(images), expected, atol=1e-4)
-    got_logits, got_known = engine.read(features)
+    np.testing.assert_allclose(case.engine.encode(images), expected, atol=1e-4)
+    got_logits, got_known = case.engine.read(features)
     np.testing.assert_allclose(got_logits, logits, atol=1e-4)
     np.testing.assert_allclose(got_known, known, atol=1e-4)
 
 
-def test_shapes_and_types(engine: Engine) -> None:
-    encoded = engine.encode(bundles.pictures(5))
-    logits, known = engine.read(windows(2))
+def test_shapes_and_types(case: Case) -> None:
+    engine = case.engine
+    encoded = engine.encode(pictures(5))
+    logits, known = engine.read(windows(case, 2))
     assert [(a.shape, a.dtype) for a in (encoded, logits, known)] == [
-        ((5, 1280), np.float32),
+        ((5, case.features), np.float32),
         ((2, 3), np.float32),
         ((2,), np.float32),
     ]
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])
-def test_a_batch_is_as_many_single_calls(engine: Engine, count: int) -> None:
-    images, features = bundles.pictures(count), windows(count)
+def test_a_batch_is_as_many_single_calls(case: Case, count: int) -> None:
+    engine, images, features = case.engine, pictures(count), windows(case, count)
     apart = [engine.encode(images[i : i + 1]) for i in range(count)]
     np.testing.assert_allclose(engine.encode(images), np.concatenate(apart), atol=1e-4)
     reads = [engine.read(features[i : i + 1]) for i in range(count)]
@@ -77,7 +127,7 @@ def test_a_batch_is_as_many_single_calls(engine: Engine, count: int) -> None:
 
 
 def test_several_callers_at_once(engine: Engine) -> None:
-    images = [bundles.pictures(1, seed=i) for i in range(8)]
+    images = [pictures(1, seed=i) for i in range(8)]
     alone = [engine.encode(image) for image in images]
     with ThreadPoolExecutor(4) as pool:
         together = list(pool.map(engine.encode, images * 3))
@@ -86,7 +136,7 @@ def test_several_callers_at_once(engine: Engine) -> None:
 
 
 def test_pictures_of_any_memory_layout(engine: Engine) -> None:
-    images = bundles.pictures(4)
+    images = pictures(4)
     np.testing.assert_allclose(
         engine.encode(images[::2, :, ::-1]),
         engine.encode(np.ascontiguousarray(images[::2, :, ::-1])),
@@ -111,26 +161,33 @@ def test_wrong_pictures_are_refused(engine: Engine, images: Any, got: str) -> No
 
 
 @pytest.mark.parametrize(
-    "features",
+    "wrong",
     [
-        np.zeros((1, 16, 1280)),
-        np.zeros((1, 15, 1280), np.float32),
-        np.zeros((0, 16, 1280), np.float32),
-        None,
+        lambda d: np.zeros((1, 16, d)),
+        lambda d: np.zeros((1, 15, d), np.float32),
+        lambda d: np.zeros((0, 16, d), np.float32),
+        lambda d: None,
     ],
 )
-def test_wrong_features_are_refused(engine: Engine, features: Any) -> None:
-    with pytest.raises(FrameError, match=r"takes float32 \[B, 16, 1280\]"):
-        engine.read(features)
+def test_wrong_features_are_refused(case: Case, wrong: Callable[[int], Any]) -> None:
+    with pytest.raises(FrameError, match=rf"takes float32 \[B, 16, {case.features}\]"):
+        case.engine.read(wrong(case.features))
 
 
-def test_they_say_what_they_are(bundle: Bundle) -> None:
-    onnx_engine, torch_engine = open_engine(bundle, threads=2), open_engine(bundle, "torch")
-    assert (onnx_engine.name, onnx_engine.device) == ("onnx", "cpu")
-    assert onnx_engine.describe().startswith("ONNX Runtime 1.")
-    assert onnx_engine.describe().endswith("CPUExecutionProvider, 2 threads")
-    assert (torch_engine.name, torch_engine.device) == ("torch", "cpu")
-    assert torch_engine.describe().startswith(f"PyTorch {torch.__version__}, cpu")
+def test_it_says_what_it_is(bundle: Bundle) -> None:
+    engine = open_engine(bundle, threads=2)
+    assert (engine.name, engine.device) == ("onnx", "cpu")
+    assert engine.describe().startswith("ONNX Runtime 1.")
+    assert engine.describe().endswith("CPUExecutionProvider, 2 threads")
+
+
+@pytest.mark.torch
+def test_torch_says_what_it_is(torch_bundle: Bundle) -> None:
+    import torch
+
+    engine = open_engine(torch_bundle, "torch")
+    assert (engine.name, engine.device) == ("torch", "cpu")
+    assert engine.describe().startswith(f"PyTorch {torch.__version__}, cpu")
 
 
 def test_the_sessions_have_the_settings(bundle: Bundle) -> None:
@@ -141,17 +198,17 @@ def test_the_sessions_have_the_settings(bundle: Bundle) -> None:
     assert options.intra_op_num_threads == 3
     assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
     assert head.session.get_session_options().intra_op_num_threads == 1
-    assert (encoder.input_size, encoder.feature_size, head.feature_size) == (64, 1280, 1280)
+    assert (encoder.input_size, encoder.feature_size, head.feature_size) == (64, 48, 48)
 
 
 def test_networks_in_each_others_place_are_refused(bundle: Bundle, tmp_path: Path) -> None:
-    with pytest.raises(EngineError, match="an encoder takes images"):
+    with pytest.raises(BundleError, match="an encoder takes images"):
         open_encoder(bundle.head_path)
-    with pytest.raises(EngineError, match="a head takes features"):
+    with pytest.raises(BundleError, match="a head takes features"):
         open_head(bundle.encoder_path)
     broken = tmp_path / "broken.onnx"
     broken.write_bytes(b"nothing")
-    with pytest.raises(EngineError, match=r"broken\.onnx: ONNX Runtime cannot open it"):
+    with pytest.raises(BundleError, match=r"broken\.onnx: ONNX Runtime cannot open it"):
         open_encoder(broken)
 
 
@@ -167,18 +224,30 @@ def test_wrong_wishes(bundle: Bundle) -> None:
 def test_cuda_that_is_not_there(bundle: Bundle) -> None:
     import onnxruntime
 
-    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
-        with pytest.raises(EngineError, match="pip install onnxruntime-gpu"):
-            open_engine(bundle, device="cuda")
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        pytest.skip("there is one")
+    with pytest.raises(EngineError, match="pip install onnxruntime-gpu"):
+        open_engine(bundle, device="cuda")
+
+
+@pytest.mark.torch
+def test_cuda_that_pytorch_does_not_find(torch_bundle: Bundle) -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("there is one")
+    with pytest.raises(EngineError, match="PyTorch finds no CUDA device"):
+        open_engine(torch_bundle, "torch", device="cuda")
+
+
+@pytest.mark.torch
+def test_cuda_gives_the_same_numbers(torch_bundle: Bundle) -> None:
+    import torch
+
     if not torch.cuda.is_available():
-        with pytest.raises(EngineError, match="PyTorch finds no CUDA device"):
-            open_engine(bundle, "torch", device="cuda")
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
-def test_cuda_gives_the_same_numbers(bundle: Bundle) -> None:
-    cpu, cuda = open_engine(bundle), open_engine(bundle, "torch", device="cuda")
-    images = bundles.pictures(20)
+        pytest.skip("no CUDA device here")
+    cpu, cuda = open_engine(torch_bundle), open_engine(torch_bundle, "torch", device="cuda")
+    images = pictures(20)
     features = cpu.encode(images)
     np.testing.assert_allclose(cuda.encode(images), features, atol=1e-3)
     window = features[None, :16]
@@ -196,10 +265,31 @@ def test_without_torch_the_error_names_the_extra(
         open_engine(bundle, "torch")
 
 
-def test_weights_of_another_head_are_one_error(bundle: Bundle) -> None:
-    options = {**bundle.card.head.options, "hidden": 8}
-    head = bundle.card.head.model_copy(update={"options": options})
-    card = bundle.card.model_copy(update={"head": head})
-    other = Bundle(bundle.path, card, bundle.fingerprint)
+@pytest.mark.torch
+def test_weights_of_another_head_are_one_error(torch_bundle: Bundle) -> None:
+    options = {**torch_bundle.card.head.options, "hidden": 8}
+    head = torch_bundle.card.head.model_copy(update={"options": options})
+    card = torch_bundle.card.model_copy(update={"head": head})
+    other = Bundle(torch_bundle.path, card, torch_bundle.fingerprint)
     with pytest.raises(BundleError, match=r"size mismatch for head\.lstm\.weight_hh_l0"):
         open_engine(other, "torch")
+
+
+@pytest.mark.torch
+def test_no_tensor_is_stored_twice(torch_bundle: Bundle) -> None:
+    from safetensors import safe_open
+
+    with safe_open(torch_bundle.weights_path, framework="np") as tensors:
+        assert {name.partition(".")[0] for name in tensors.keys()} == {"head", "known"}  # noqa: SIM118
+
+
+@pytest.mark.torch
+def test_an_encoder_that_is_another_ones_is_one_error(torch_bundle: Bundle, bundle: Bundle) -> None:
+    """The plain bundle's encoder.onnx holds nothing of an EfficientNet."""
+    from actionstream.networks.encoders import build_encoder
+    from actionstream.networks.from_onnx import fill_encoder
+
+    encoder = build_encoder("efficientnet_lite0", pretrained=False, input_size=SIZE)
+    problems = fill_encoder(encoder, bundle.encoder_path)
+    assert "trunk.conv_stem.weight is missing" in problems
+    assert fill_encoder(encoder, torch_bundle.encoder_path) == []

@@ -9,47 +9,135 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, field_validator, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from actionstream.bundle.card_parts import (
-    SHA256,
-    EncoderCard,
-    Fraction,
-    GeometryCard,
-    HeadCard,
-    LicenceCard,
-    MeasuredCard,
-    NotNegative,
-    Positive,
-    Strict,
-    TrainingCard,
-)
-from actionstream.bundle.card_readable import disagreements, read_leniently
 from actionstream.errors import BundleError
+from actionstream.inference import preprocess
 from actionstream.inference.postprocess import SmoothingRule
 from actionstream.inference.preprocess import Geometry
 from actionstream.inference.rules import Rules
 from actionstream.inference.sampling import WINDOW, SamplingRule
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""Written by `export`. Version 1, without the parts that may be left out, is read as well."""
 CARD_NAME = "card.json"
 BUNDLE_FILES = ("encoder.onnx", "head.onnx", "weights.safetensors")
 """Files whose SHA-256 the card holds. The folder also holds card.json and README.md."""
+OPTIONAL_FILES = ("memory.safetensors", "person.onnx", "pose.onnx")
+"""Files that a bundle may have besides, with their SHA-256: for `teach`, and for the pose."""
 
-_PARTS_DISAGREE = "parts_disagree"
+_SHA256 = re.compile("[0-9a-f]{64}")
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=0)]
+AtLeastOne = Annotated[int, Field(ge=1)]
+Side = Annotated[int, Field(ge=16, le=1024)]
+
+
+class Strict(BaseModel):
+    """A key too many or too few, or a value of the wrong type, is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class EncoderCard(Strict):
+    """The CNN. `name` is one of networks' encoders, `feature_size` D of its features [N, D]."""
+
+    name: str
+    feature_size: AtLeastOne
+    precision: Literal["float32", "float16", "int8"]
+
+
+class HeadCard(Strict):
+    """The part that reads 16 looks. `options` are the constructor's, to build it again."""
+
+    name: str
+    options: dict[str, int | float | bool | str]
+
+
+class GeometryCard(Strict):
+    """How a frame becomes the encoder's input; see `actionstream.inference.preprocess.Geometry`."""
+
+    input_size: Side
+    window_fraction: Annotated[float, Field(ge=0.1, le=1.0)]
+
+
+class PoseCard(Strict):
+    """The pose network in pose.onnx: its input's side, the numbers that it adds to a look's
+    feature, and what finds the person it is shown."""
+
+    name: str
+    input_size: Side
+    feature_size: AtLeastOne
+    person_finder: str
+
+
+class TrainingCard(Strict):
+    """What the weights were trained on. `lists` is the fingerprint of the clip lists."""
+
+    data: str
+    split: str
+    clips: Count
+    clips_per_label: dict[str, int]
+    groups_per_label: dict[str, int] = {}
+    no_action_clips: Count
+    lists: str
+    comparable: bool
+    recipe: dict[str, Any]
+    command: str
+
+
+class FigureCard(Strict):
+    """One measured figure: value, 95 % interval, and on how many of the listed clips."""
+
+    name: str
+    value: float
+    low: float
+    high: float
+    evaluated: AtLeastOne
+    listed: AtLeastOne
+    how: str
+
+
+class MeasuredCard(Strict):
+    """Measured figures of exactly these weights; `per_class` is top-1 by label."""
+
+    figures: tuple[FigureCard, ...]
+    per_class: dict[str, float]
+
+
+class TaughtCard(Strict):
+    """What `teach` added to which bundle, and its own estimate: leave-one-source-out recall by
+    label."""
+
+    base: str
+    labels: tuple[str, ...]
+    estimate: dict[str, Fraction]
+    warnings: tuple[str, ...]
+
+
+class LicenceCard(Strict):
+    """Who may use what."""
+
+    code: str
+    weights: str
+    data: str
 
 
 class Card(Strict):
     """The contract between weights and program. See the fields' names: units stand in them."""
 
-    schema_version: Literal[1]
+    schema_version: Literal[1, 2]
     name: Annotated[str, Field(min_length=1)]
     labels: Annotated[tuple[str, ...], Field(min_length=1)]
     encoder: EncoderCard
+    pose: PoseCard | None = None
     head: HeadCard
     geometry: GeometryCard
     spacing_seconds: Positive
@@ -66,6 +154,7 @@ class Card(Strict):
     files: dict[str, str]
     training: TrainingCard
     measured: MeasuredCard
+    taught: TaughtCard | None = None
     limits: tuple[str, ...]
     versions: dict[str, str]
     licence: LicenceCard
@@ -80,18 +169,20 @@ class Card(Strict):
     @field_validator("files")
     @classmethod
     def _files_are_listed(cls, files: dict[str, str]) -> dict[str, str]:
-        if set(files) != set(BUNDLE_FILES):
-            raise ValueError(f"files must name exactly {', '.join(BUNDLE_FILES)}")
-        if any(re.match(SHA256, digest) is None for digest in files.values()):
+        named = set(files)
+        if not named >= set(BUNDLE_FILES) or named - {*BUNDLE_FILES, *OPTIONAL_FILES}:
+            raise ValueError(
+                f"files must name {', '.join(BUNDLE_FILES)} and may name only "
+                f"{', '.join(OPTIONAL_FILES)} besides"
+            )
+        if not all(_SHA256.fullmatch(digest) for digest in files.values()):
             raise ValueError("each file needs its SHA-256 as 64 hex digits")
         return files
 
-    @model_validator(mode="after")
-    def _parts_agree(self) -> Card:
-        problems = list(disagreements(self))
-        if problems:
-            raise PydanticCustomError(_PARTS_DISAGREE, "{words}", {"words": "; ".join(problems)})
-        return self
+    @property
+    def look_size(self) -> int:
+        """Numbers that a look puts into the ring: the picture's, and the pose's if there is one."""
+        return self.encoder.feature_size + (self.pose.feature_size if self.pose else 0)
 
     @property
     def input_geometry(self) -> Geometry:
@@ -129,11 +220,13 @@ def parse(text: str | bytes, source: object = CARD_NAME) -> Card:
         BundleError: not JSON, or keys or values that are not as they must be: all of them listed.
     """
     try:
-        return Card.model_validate_json(text)
+        card = Card.model_validate_json(text)
     except ValidationError as error:
-        # Of the whole card pydantic only looks whether its parts agree if each of them is right.
-        wrong = [_problem(item) for item in error.errors() if item["type"] != _PARTS_DISAGREE]
-        raise BundleError(source, [*wrong, *disagreements(read_leniently(text))]) from None
+        raise BundleError(source, [_problem(item) for item in error.errors()]) from None
+    problems = list(_disagreements(card))
+    if problems:
+        raise BundleError(source, problems)
+    return card
 
 
 def _problem(item: Any) -> str:
@@ -142,9 +235,25 @@ def _problem(item: Any) -> str:
     return f"{where}: {words.get(item['type'], item['msg'])}"
 
 
+def _disagreements(card: Card) -> Iterator[str]:
+    """Keys that are each as they must be and do not go together."""
+    try:
+        _ = card.sampling
+    except ValueError as error:
+        yield str(error)
+    expected = preprocess.fingerprint(card.input_geometry, card.spacing_seconds)
+    if card.preprocessing_fingerprint != expected:
+        yield (
+            f"preprocessing_fingerprint is {card.preprocessing_fingerprint!r}, but these geometry "
+            f"keys and this version of actionstream give {expected!r}"
+        )
+    if (card.pose is not None) != ("pose.onnx" in card.files):
+        yield "pose and files do not agree on whether there is a pose.onnx"
+
+
 def dump(card: Card) -> str:
     """The card as the text of `card.json`: the order of the fields, two spaces, newline."""
-    return card.model_dump_json(indent=2) + "\n"
+    return card.model_dump_json(indent=2, exclude_unset=True) + "\n"
 
 
 def fingerprint(text: bytes) -> str:

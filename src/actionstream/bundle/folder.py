@@ -13,25 +13,23 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from safetensors import SafetensorError, safe_open
+
 from actionstream.bundle import card as cards
-from actionstream.bundle.card import BUNDLE_FILES, CARD_NAME, Card
-from actionstream.bundle.card_readable import Readable, read_leniently
-from actionstream.bundle.onnx_file import FLOAT, UINT8, NotOnnxError, OnnxFacts, Value, read_facts
+from actionstream.bundle.card import BUNDLE_FILES, CARD_NAME, OPTIONAL_FILES, Card
 from actionstream.bundle.readme import card_text
-from actionstream.bundle.weights_file import NotSafetensorsError, read_tensors, tensor_problems
 from actionstream.errors import BundleError
-from actionstream.inference.sampling import WINDOW
 
 README_NAME = "README.md"
+WEIGHTS_NAME = "weights.safetensors"
 DEFAULT_NAME = "DEFAULT"
 """File beside the shipped variants that holds the default's name."""
 PRETRAINED = Path(__file__).parent.parent / "pretrained"
 
 _LARGEST_CARD_BYTES = 1_000_000
-_ALLOWED_DOMAINS = {"", "ai.onnx", "com.microsoft"}
-"""Operators of ONNX and of ONNX Runtime itself: nothing that a plug-in would have to bring."""
-_UNKNOWN = "?"
-"""A size that a card with faults does not tell: any will do."""
+_WEIGHTS = {"head", "known"}
+"""Parts of weights.safetensors that must and may be there. The encoder's tensors are those in
+encoder.onnx; bundles of schema version 1 repeat them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,32 +50,42 @@ class Bundle:
 
     @property
     def weights_path(self) -> Path:
-        return self.path / "weights.safetensors"
+        return self.path / WEIGHTS_NAME
 
 
 def open_bundle(path: str | Path) -> Bundle:
-    """Check everything about a bundle, and return it.
+    """Check a bundle's card and files, and return it. Its networks are checked as they are opened.
 
     Raises:
-        BundleError: lists all that is wrong: files missing, unlisted, changed or leading out of
-            the folder, a card with unknown, missing or impossible keys, networks whose inputs and
-            outputs are not what the card says or whose data lie elsewhere, tensors that are not
-            those of the card's head. With a faulty card the files are compared with what can be
-            read of it.
+        BundleError: lists all that is wrong. A card with unknown, missing or impossible keys stops
+            there; with a right card: files missing, unlisted, changed or leading out of the
+            folder, and weights that are none.
     """
     folder = Path(path)
     if not folder.is_dir():
         raise BundleError(folder, ["there is no such folder"])
-    problems = list(_file_problems(folder))
-    card, text = _read_card(folder, problems)
-    problems += _content_problems(folder, read_leniently(text))
-    if problems or card is None:
+    text = _card_bytes(folder)
+    try:
+        card = cards.parse(text)
+    except BundleError as error:
+        raise BundleError(folder, [f"{CARD_NAME}: {one}" for one in error.problems]) from None
+    problems = [*_file_problems(folder, card), *_content_problems(folder, card)]
+    if problems:
         raise BundleError(folder, problems)
     return Bundle(folder, card, cards.fingerprint(text))
 
 
-def _file_problems(folder: Path) -> Iterator[str]:
-    wanted = {CARD_NAME, README_NAME, *BUNDLE_FILES}
+def _card_bytes(folder: Path) -> bytes:
+    path = folder / CARD_NAME
+    if not path.is_file():
+        raise BundleError(folder, [f"{CARD_NAME}: missing"])
+    if path.stat().st_size > _LARGEST_CARD_BYTES:
+        raise BundleError(folder, [f"{CARD_NAME}: larger than {_LARGEST_CARD_BYTES} bytes"])
+    return path.read_bytes()
+
+
+def _file_problems(folder: Path, card: Card) -> Iterator[str]:
+    wanted = {CARD_NAME, README_NAME, *card.files}
     found = {entry.name: entry for entry in folder.iterdir()}
     for name in sorted(wanted - set(found)):
         yield f"{name}: missing"
@@ -91,98 +99,26 @@ def _file_problems(folder: Path) -> Iterator[str]:
             yield f"{name}: a link that leads out of the folder"
 
 
-def _read_card(folder: Path, problems: list[str]) -> tuple[Card | None, bytes]:
-    path = folder / CARD_NAME
-    if not path.is_file():
-        return None, b""
-    if path.stat().st_size > _LARGEST_CARD_BYTES:
-        problems.append(f"{CARD_NAME}: larger than {_LARGEST_CARD_BYTES} bytes")
-        return None, b""
-    text = path.read_bytes()
-    try:
-        return cards.parse(text), text
-    except BundleError as error:
-        problems += [f"{CARD_NAME}: {problem}" for problem in error.problems]
-        return None, text
-
-
-def _content_problems(folder: Path, card: Readable) -> Iterator[str]:
-    checks: dict[str, Callable[[Path, Readable], Iterator[str]]] = {
-        "encoder.onnx": _encoder_problems,
-        "head.onnx": _head_problems,
-        "weights.safetensors": _weights_problems,
-    }
-    for name, check in checks.items():
+def _content_problems(folder: Path, card: Card) -> Iterator[str]:
+    for name, digest in card.files.items():
         path = folder / name
         if not path.is_file():
             continue
-        if card.digest(name) not in (None, cards.file_digest(path)):
+        if cards.file_digest(path) != digest:
             yield f"{name}: its SHA-256 is not the one in the card"
-        yield from (f"{name}: {problem}" for problem in check(path, card))
+        elif path.suffix == ".safetensors":
+            yield from (f"{name}: {problem}" for problem in _tensor_problems(path))
 
 
-def _encoder_problems(path: Path, card: Readable) -> Iterator[str]:
-    size, depth = _size(card.input_size), _size(card.feature_size)
-    inputs = [Value("images", UINT8, ("N", size, size, 3))]
-    return _network_problems(path, inputs, [Value("features", FLOAT, ("N", depth))])
-
-
-def _head_problems(path: Path, card: Readable) -> Iterator[str]:
-    inputs = [Value("features", FLOAT, ("B", WINDOW, _size(card.feature_size)))]
-    logits = Value("logits", FLOAT, ("B", _size(card.num_labels)))
-    return _network_problems(path, inputs, [logits, Value("known_score", FLOAT, ("B",))])
-
-
-def _size(told: int | None) -> int | str:
-    return _UNKNOWN if told is None else told
-
-
-def _network_problems(path: Path, inputs: list[Value], outputs: list[Value]) -> Iterator[str]:
+def _tensor_problems(path: Path) -> Iterator[str]:
     try:
-        facts: OnnxFacts = read_facts(path)
-    except NotOnnxError as error:
-        yield str(error)
+        with safe_open(path, framework="np") as tensors:
+            parts = {name.partition(".")[0] for name in tensors.keys()}  # noqa: SIM118  no mapping
+    except (SafetensorError, OSError) as error:
+        yield f"not a safetensors file ({error})"
         return
-    for kind, wanted, found in (
-        ("inputs", inputs, facts.inputs),
-        ("outputs", outputs, facts.outputs),
-    ):
-        fit = (_fits(*pair) for pair in zip(found, wanted, strict=False))
-        if len(found) != len(wanted) or not all(fit):
-            yield f"{kind} must be {_listed(wanted)}, got {_listed(found)}"
-    if facts.external:
-        yield f"keeps data in other files ({', '.join(facts.external[:3])})"
-    for domain in sorted(facts.domains - _ALLOWED_DOMAINS):
-        yield f"uses operators of the foreign domain {domain!r}"
-
-
-def _fits(found: Value, wanted: Value) -> bool:
-    """Whether a value is the one wanted. The names of dimensions that vary are free."""
-    same = (found.name, found.element_type) == (wanted.name, wanted.element_type)
-    if not same or len(found.shape) != len(wanted.shape):
-        return False
-    return all(
-        want == _UNKNOWN or (got == want if isinstance(want, int) else isinstance(got, str))
-        for got, want in zip(found.shape, wanted.shape, strict=True)
-    )
-
-
-def _listed(values: list[Value]) -> str:
-    types = {FLOAT: "float32", UINT8: "uint8"}
-    return ", ".join(
-        f"{value.name} {types.get(value.element_type, f'type {value.element_type}')} "
-        f"[{', '.join(str(size) for size in value.shape)}]"
-        for value in values
-    )
-
-
-def _weights_problems(path: Path, card: Readable) -> Iterator[str]:
-    try:
-        tensors = read_tensors(path)
-    except NotSafetensorsError as error:
-        yield str(error)
-        return
-    yield from tensor_problems(tensors, card.head, card.feature_size, card.num_labels)
+    if path.name == WEIGHTS_NAME and not (parts >= _WEIGHTS and parts <= {"encoder", *_WEIGHTS}):
+        yield f"tensors must be named head.* and known.*, got {sorted(parts)}"
 
 
 def write_bundle(
@@ -196,7 +132,8 @@ def write_bundle(
 
     Args:
         folder: where it shall be.
-        make: writes encoder.onnx, head.onnx and weights.safetensors into the folder it is given.
+        make: writes encoder.onnx, head.onnx, weights.safetensors and what else the bundle has into
+            the folder it is given.
         make_card: the card, given the SHA-256 of each of them by name.
         overwrite: replace a bundle that is there; nothing but a bundle is ever replaced.
 
@@ -228,7 +165,8 @@ def _check_place(target: Path, overwrite: bool) -> None:
 
 
 def _write_card(folder: Path, make_card: Callable[[dict[str, str]], Card]) -> None:
-    card = make_card({name: cards.file_digest(folder / name) for name in BUNDLE_FILES})
+    there = [name for name in OPTIONAL_FILES if (folder / name).is_file()]
+    card = make_card({name: cards.file_digest(folder / name) for name in (*BUNDLE_FILES, *there)})
     (folder / CARD_NAME).write_text(cards.dump(card), encoding="utf-8")
     (folder / README_NAME).write_text(card_text(card), encoding="utf-8")
 
@@ -248,8 +186,13 @@ def _put(made: Path, target: Path) -> None:
         return
     aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.old.", dir=target.parent))
     target.rename(aside / "bundle")
-    made.rename(target)
-    shutil.rmtree(aside)
+    try:
+        made.rename(target)
+    except BaseException:
+        (aside / "bundle").rename(target)
+        raise
+    finally:
+        shutil.rmtree(aside)
 
 
 def shipped() -> dict[str, Path]:

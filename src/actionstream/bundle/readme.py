@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from actionstream.bundle.card import Card
-from actionstream.bundle.card_parts import FigureCard
+from actionstream.bundle.card import Card, FigureCard
 
 
 def card_text(card: Card) -> str:

@@ -15,7 +15,7 @@ from actionstream.errors import DatasetError, MissingExtraError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from actionstream.bundle.card_parts import TrainingCard
+    from actionstream.bundle.card import TrainingCard
     from actionstream.datasets.clips import Clip, Split
 
 SIDES = ("test", "validation", "train", "all")

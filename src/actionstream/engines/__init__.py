@@ -6,18 +6,28 @@ where it is. Both give the same numbers to 1e-4.
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 from typing import Literal, Protocol, get_args
 
 from actionstream.bundle.card import Card
+from actionstream.concurrency import default_threads
 from actionstream.engines.checks import Features, Images, Logits, Scores
 from actionstream.errors import EngineError
+from actionstream.inference.rules import Graphs
 
 EngineName = Literal["onnx", "torch"]
 Device = Literal["cpu", "cuda"]
 
 
-class Engine(Protocol):
+_ENGINES = {
+    "onnx": ("actionstream.engines.onnx", "OnnxEngine"),
+    "torch": ("actionstream.engines.torch", "TorchEngine"),
+}
+"""Where an engine is: a class with `open(bundle, *, threads, device)`, imported when asked for."""
+
+
+class Engine(Graphs, Protocol):
     """A bundle ready to compute. Immutable, and safe for several threads at once."""
 
     @property
@@ -55,6 +65,8 @@ class Parts(Protocol):
     """What an engine needs of a bundle."""
 
     @property
+    def path(self) -> Path: ...
+    @property
     def card(self) -> Card: ...
     @property
     def encoder_path(self) -> Path: ...
@@ -81,20 +93,18 @@ def open_engine(
 
     Raises:
         EngineError: no such engine or device, or the device is not at hand.
+        BundleError: the networks are none, or not those of the card.
         MissingExtraError: the engine's packages are not installed.
     """
     where = device or "cpu"
+    if engine not in _ENGINES:
+        raise EngineError(f"engine must be one of {', '.join(_ENGINES)}, got {engine!r}")
     if where not in get_args(Device):
         raise EngineError(f"device must be 'cpu' or 'cuda', got {device!r}")
     if threads is not None and threads < 1:
         raise EngineError(f"threads must be at least 1, got {threads}")
-    chosen: Device = "cuda" if where == "cuda" else "cpu"
-    if engine == "onnx":
-        from actionstream.engines.onnx import OnnxEngine
-
-        return OnnxEngine.open(bundle, threads=threads, device=chosen)
-    if engine == "torch":
-        from actionstream.engines.torch import TorchEngine
-
-        return TorchEngine.open(bundle, threads=threads, device=chosen)
-    raise EngineError(f"engine must be one of {', '.join(get_args(EngineName))}, got {engine!r}")
+    module, name = _ENGINES[engine]
+    opened: Engine = getattr(import_module(module), name).open(
+        bundle, threads=threads or default_threads(), device=where
+    )
+    return opened

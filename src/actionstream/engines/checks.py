@@ -1,8 +1,6 @@
-"""What engines share: refusing arrays of the wrong dtype or shape, and the number of threads."""
+"""What engines share: refusing arrays of the wrong dtype or shape."""
 
 from __future__ import annotations
-
-import os
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,16 +16,6 @@ Logits = NDArray[np.float32]
 """float32 [B, K]."""
 Scores = NDArray[np.float32]
 """known_score, float32 [B], 0..1."""
-
-
-MOST_THREADS = 4
-"""Beyond this a small CNN gains little, and other streams want the cores."""
-
-
-def default_threads() -> int:
-    """Cores that this process may use, at most `MOST_THREADS`."""
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return min(usable or 1, MOST_THREADS)
 
 
 def check_images(images: object, input_size: int) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from actionstream.concurrency import default_threads
 from actionstream.engines import Device, Parts
 from actionstream.engines.checks import (
     Features,
@@ -15,13 +17,14 @@ from actionstream.engines.checks import (
     Scores,
     check_features,
     check_images,
-    default_threads,
 )
-from actionstream.errors import EngineError
+from actionstream.errors import BundleError, EngineError
 from actionstream.inference.sampling import WINDOW
 
 if TYPE_CHECKING:
     import onnxruntime
+
+    from actionstream.bundle.card import Card
 
 
 def open_session(
@@ -33,7 +36,8 @@ def open_session(
     against 12 without.
 
     Raises:
-        EngineError: the device is not at hand, or the file is no network.
+        EngineError: the device is not at hand.
+        BundleError: the file is no network, or keeps data outside its folder.
     """
     # From 1.32 on, importing it on Linux reports to its maker unless this is said before.
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
@@ -50,7 +54,7 @@ def open_session(
             str(path), sess_options=options, providers=providers
         )
     except Exception as error:  # noqa: BLE001  onnxruntime's errors have no common base
-        raise EngineError(f"{path}: ONNX Runtime cannot open it ({error})") from None
+        raise BundleError(path, [f"ONNX Runtime cannot open it ({error})"]) from None
 
 
 def _providers(device: Device) -> list[str]:
@@ -95,6 +99,7 @@ class OnnxHead:
 
     session: onnxruntime.InferenceSession
     feature_size: int
+    num_labels: int
 
     def read(self, features: Features) -> tuple[Logits, Scores]:
         """Windows float32 [B, 16, D], B at least 1, to logits [B, K] and known_score [B].
@@ -116,36 +121,39 @@ def open_encoder(path: Path, *, threads: int | None = None, device: Device = "cp
     """Open an encoder.onnx by itself (a feature store needs no head).
 
     Raises:
-        EngineError: not a network from uint8 [N, S, S, 3] to float32 [N, D].
+        BundleError: not a network from uint8 [N, S, S, 3] to float32 [N, D], any N.
     """
     session = open_session(path, threads=threads or default_threads(), device=device)
     wanted = "takes images uint8 [N, S, S, 3] and gives features float32 [N, D]"
     facts = _facts(session)
     match facts:
         case (
-            [("images", "tensor(uint8)", [_, int(size), int(width), 3])],
+            [("images", "tensor(uint8)", [str(), int(size), int(width), 3])],
             [("features", "tensor(float)", [_, int(feature_size)])],
         ) if size == width:
             return OnnxEncoder(session, size, feature_size)
-    raise EngineError(f"{path}: an encoder {wanted}, this one has {facts}")
+    raise BundleError(path, [f"an encoder {wanted}, this one has {facts}"])
 
 
 def open_head(path: Path, *, device: Device = "cpu") -> OnnxHead:
     """Open a head.onnx. One thread: a read is far too small to be shared out.
 
     Raises:
-        EngineError: not a network from float32 [B, 16, D] to [B, K] and [B].
+        BundleError: not a network from float32 [B, 16, D] to [B, K] and [B], any B.
     """
     session = open_session(path, threads=1, device=device)
     wanted = f"takes features float32 [B, {WINDOW}, D] and gives logits [B, K], known_score [B]"
     facts = _facts(session)
     match facts:
         case (
-            [("features", "tensor(float)", [_, int(window), int(feature_size)])],
-            [("logits", "tensor(float)", [_, int()]), ("known_score", "tensor(float)", [_])],
+            [("features", "tensor(float)", [str(), int(window), int(feature_size)])],
+            [
+                ("logits", "tensor(float)", [_, int(num_labels)]),
+                ("known_score", "tensor(float)", [_]),
+            ],
         ) if window == WINDOW:
-            return OnnxHead(session, feature_size)
-    raise EngineError(f"{path}: a head {wanted}, this one has {facts}")
+            return OnnxHead(session, feature_size, num_labels)
+    raise BundleError(path, [f"a head {wanted}, this one has {facts}"])
 
 
 def _facts(session: Any) -> tuple[list[Any], list[Any]]:
@@ -155,6 +163,18 @@ def _facts(session: Any) -> tuple[list[Any], list[Any]]:
         return [(value.name, value.type, list(value.shape)) for value in values]
 
     return listed(session.get_inputs()), listed(session.get_outputs())
+
+
+def _disagreements(card: Card, encoder: OnnxEncoder, head: OnnxHead) -> Iterator[str]:
+    """Sizes of the networks that are not those of the card."""
+    for name, what, found, told in (
+        ("encoder.onnx", "side of its pictures", encoder.input_size, card.geometry.input_size),
+        ("encoder.onnx", "size of its features", encoder.feature_size, card.encoder.feature_size),
+        ("head.onnx", "size of its looks", head.feature_size, card.look_size),
+        ("head.onnx", "number of its labels", head.num_labels, len(card.labels)),
+    ):
+        if found != told:
+            yield f"{name}: the {what} is {found}, and {told} in the card"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -168,11 +188,14 @@ class OnnxEngine:
     name: Literal["onnx"] = "onnx"
 
     @classmethod
-    def open(cls, bundle: Parts, *, threads: int | None, device: Device) -> OnnxEngine:
-        """Open both networks; see `actionstream.engines.open_engine`."""
-        count = threads or default_threads()
-        encoder = open_encoder(bundle.encoder_path, threads=count, device=device)
-        return cls(encoder, open_head(bundle.head_path, device=device), count, device)
+    def open(cls, bundle: Parts, *, threads: int, device: Device) -> OnnxEngine:
+        """Open both networks, and compare them with the card; see `engines.open_engine`."""
+        encoder = open_encoder(bundle.encoder_path, threads=threads, device=device)
+        head = open_head(bundle.head_path, device=device)
+        problems = list(_disagreements(bundle.card, encoder, head))
+        if problems:
+            raise BundleError(bundle.path, problems)
+        return cls(encoder, head, threads, device)
 
     def encode(self, images: Images) -> Features:
         """See `Engine.encode`."""

@@ -15,13 +15,10 @@ from actionstream.engines.checks import (
     Scores,
     check_features,
     check_images,
-    default_threads,
 )
 from actionstream.errors import BundleError, EngineError, MissingExtraError
 
 if TYPE_CHECKING:
-    import torch
-
     from actionstream.networks.encoders import Encoder
     from actionstream.networks.known import ServedHead
 
@@ -30,13 +27,14 @@ def build_networks(bundle: Parts) -> tuple[Encoder, ServedHead]:
     """A bundle's two networks in PyTorch, on the CPU, in evaluation mode: also for more training.
 
     Raises:
-        BundleError: card and weights.safetensors do not belong together.
+        BundleError: card, encoder.onnx and weights.safetensors do not belong together.
         MissingExtraError: PyTorch is not installed.
     """
     try:
         from safetensors.torch import load_file
 
         from actionstream.networks.encoders import build_encoder
+        from actionstream.networks.from_onnx import fill_encoder
         from actionstream.networks.known import build_served_head
     except ImportError:
         raise MissingExtraError("the torch engine", "train") from None
@@ -47,23 +45,14 @@ def build_networks(bundle: Parts) -> tuple[Encoder, ServedHead]:
         card.head.name, card.encoder.feature_size, len(card.labels), card.head.options
     )
     weights = load_file(bundle.weights_path)
-    problems = [
-        *_load(encoder, {k: v for k, v in weights.items() if k.startswith("encoder.")}, "encoder."),
-        *_load(served, {k: v for k, v in weights.items() if not k.startswith("encoder.")}, ""),
-    ]
-    if problems:
-        raise BundleError(bundle.weights_path, problems)
-    return encoder, served
-
-
-def _load(module: torch.nn.Module, weights: dict[str, torch.Tensor], prefix: str) -> list[str]:
-    """Fill the module; what does not fit, as lines."""
-    plain = {key.removeprefix(prefix): value for key, value in weights.items()}
-    try:
-        module.load_state_dict(plain)
+    problems = fill_encoder(encoder, bundle.encoder_path)
+    try:  # bundles of schema version 1 repeat the encoder's tensors
+        served.load_state_dict({k: v for k, v in weights.items() if not k.startswith("encoder.")})
     except RuntimeError as error:  # torch lists every missing, unexpected and misshapen key
-        return [line.strip() for line in str(error).splitlines()[1:]]
-    return []
+        problems += [line.strip() for line in str(error).splitlines()[1:]]
+    if problems:
+        raise BundleError(bundle.path, problems)
+    return encoder, served
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,7 +67,7 @@ class TorchEngine:
     name: Literal["torch"] = "torch"
 
     @classmethod
-    def open(cls, bundle: Parts, *, threads: int | None, device: Device) -> TorchEngine:
+    def open(cls, bundle: Parts, *, threads: int, device: Device) -> TorchEngine:
         """Build both networks; see `actionstream.engines.open_engine`.
 
         The number of threads, and on CUDA full float32 in convolutions, are set for the whole
@@ -92,14 +81,13 @@ class TorchEngine:
                 "device 'cuda' asked for, but PyTorch finds no CUDA device here "
                 f"(torch {torch.__version__}); use device='cpu' or install a CUDA build of torch"
             )
-        count = threads or default_threads()
-        torch.set_num_threads(count)
+        torch.set_num_threads(threads)
         for module in (encoder, served):
             module.to(device).requires_grad_(False)
         if device == "cuda":
             torch.backends.cudnn.allow_tf32 = False  # on by default; 10 bits are too few for 1e-4
             encoder.to(memory_format=torch.channels_last)
-        return cls(encoder, served, bundle.card.encoder.feature_size, count, device)
+        return cls(encoder, served, bundle.card.encoder.feature_size, threads, device)
 
     def encode(self, images: Images) -> Features:
         """See `Engine.encode`."""

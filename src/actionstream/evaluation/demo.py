@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import platform
 import tempfile
 import time
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actionstream import __version__
+from actionstream.concurrency import usable_cores
 from actionstream.evaluation.verify import TOLERANCE, Comparison, compare
 from actionstream.progress import Progress
 from actionstream.recognizer import Recognizer
@@ -215,9 +215,8 @@ def _fresh_enough(speed: Speed) -> Check:
 
 def machine() -> str:
     """This machine in one line."""
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     system = f"{platform.system()} {platform.release()}, {platform.machine()}"
-    return f"{system}, {usable} cores, Python {platform.python_version()}"
+    return f"{system}, {usable_cores()} cores, Python {platform.python_version()}"
 
 
 def versions() -> dict[str, str]:

@@ -72,7 +72,7 @@ def export_bundle(
     def make(place: Path) -> None:
         export_encoder(encoder, place / "encoder.onnx")
         export_head(served_head, place / "head.onnx")
-        save_weights(encoder, served_head, place / "weights.safetensors")
+        save_weights(served_head, place / "weights.safetensors")
         difference = largest_difference(
             encoder, served_head, place, check_frames, fields["temperature"]
         )
@@ -130,11 +130,9 @@ def library_versions() -> dict[str, str]:
     return {"actionstream": actionstream.__version__, **versions}
 
 
-def save_weights(encoder: Encoder, served: ServedHead, path: Path) -> None:
-    """Write both networks' tensors as `encoder.*`, `head.*` and `known.*`, for more training."""
-    tensors = {f"encoder.{key}": value for key, value in encoder.state_dict().items()}
-    tensors.update(served.state_dict())
-    save_file({key: value.contiguous() for key, value in tensors.items()}, path)
+def save_weights(served: ServedHead, path: Path) -> None:
+    """Write the head's tensors as `head.*` and `known.*`; the encoder's are in encoder.onnx."""
+    save_file({key: value.contiguous() for key, value in served.state_dict().items()}, path)
     path.chmod(0o644)  # safetensors leaves it readable by its owner alone
 
 

@@ -9,8 +9,7 @@ import streamlit as st
 from actionstream.app import state
 from actionstream.app.text import plain, readable
 from actionstream.app.widgets import heading
-from actionstream.bundle.card import Card
-from actionstream.bundle.card_parts import FigureCard
+from actionstream.bundle.card import Card, FigureCard
 from actionstream.draw import spoken
 
 FIGURES_IN_A_ROW = 3
