@@ -10,7 +10,7 @@ from pathlib import PurePath
 from actionstream.app.text import shortened
 from actionstream.draw import draw_timeline
 from actionstream.results import Answer
-from actionstream.video.png import encode_png
+from actionstream.video.still import encode_png
 
 
 def as_json(answer: Answer) -> str:

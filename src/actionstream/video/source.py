@@ -9,12 +9,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Literal, Self
+from http.client import HTTPException
+from typing import Literal
 
 import av
 from av.container import InputContainer
+from av.video.frame import VideoFrame
 
+from actionstream.concurrency import Closing, Latest
 from actionstream.errors import (
     NoFramesError,
     UnreadableVideoError,
@@ -27,6 +29,7 @@ from actionstream.errors import (
 from actionstream.video.address import LiveAddress, parse_address
 from actionstream.video.decoding import Decoder
 from actionstream.video.limits import Limits
+from actionstream.video.mjpeg import Pictures
 from actionstream.video.opening import choose_video
 from actionstream.video.picture import Converter, DecodedFrame
 
@@ -47,6 +50,7 @@ _CAUSES = {
     errno.EHOSTUNREACH: "the host cannot be reached",
     errno.ENETUNREACH: "the network cannot be reached",
 }
+_REFUSALS = (av.error.InvalidDataError, av.error.ArgumentError)
 _REFUSED = (
     "not a stream that is read (playlists such as HLS and DASH, and other formats, are refused)"
 )
@@ -72,7 +76,7 @@ class Backoff:
         return min(self.max_seconds, delay * (1 + self.jitter * (2 * chance - 1)))
 
 
-class LiveSource:
+class LiveSource(Closing):
     """Iterates over a camera or a stream; always hands out the newest frame.
 
     ::
@@ -122,9 +126,8 @@ class LiveSource:
         self._on_state = on_state
         self._started_at: float | None = None
         self._stop = threading.Event()
-        self._news = threading.Condition()
-        self._slot: DecodedFrame | None = None
-        self._error: BaseException | None = None
+        self._newest: Latest[DecodedFrame] = Latest()
+        self._as_pictures = False  # whether FFmpeg refused what a browser would show
         self._thread = threading.Thread(
             target=self._run, name=f"live {self._address.shown}", daemon=True
         )
@@ -140,15 +143,10 @@ class LiveSource:
     def __next__(self) -> DecodedFrame:
         """Wait for a frame that was not handed out yet."""
         self._start()
-        with self._news:
-            self._news.wait_for(lambda: self._slot or self._error or self._stop.is_set())
-            frame, self._slot = self._slot, None
-            if frame is not None and not self._stop.is_set():
-                return frame
-            error, self._error = self._error, None
-        if error is not None:
-            raise error
-        raise StopIteration
+        frame = self._newest.take()
+        if frame is None:
+            raise StopIteration
+        return frame
 
     def _start(self) -> None:
         if self._thread.ident is None and not self._stop.is_set():
@@ -157,21 +155,9 @@ class LiveSource:
     def close(self) -> None:
         """End the iteration. The connection is let go of at the latest after the read timeout."""
         self._stop.set()
-        with self._news:
-            self._news.notify_all()
+        self._newest.close()
         if self._thread.ident is not None and self._thread is not threading.current_thread():
             self._thread.join(CLOSE_PATIENCE_SECONDS)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _run(self) -> None:
         """The thread: connect, read, wait, again. Whatever goes wrong in it goes to `__next__`."""
@@ -184,10 +170,8 @@ class LiveSource:
             self._tell("closed", "" if error is None else str(error))
         except BaseException as surprise:  # noqa: BLE001  the callback's; the first error counts
             error = error or surprise
-        with self._news:
-            self._error = error
-            self._stop.set()
-            self._news.notify_all()
+        self._stop.set()
+        self._newest.close(error)
 
     def _connect_again_and_again(self) -> VideoError | None:
         attempts = 0
@@ -215,31 +199,56 @@ class LiveSource:
 
     def _read_one_connection(self) -> VideoError:
         """Read until the stream ends, and say why it did."""
+        if self._as_pictures:
+            return self._read_pictures(None)
+        refused = False
         try:
             with open_live(self._address, self._limits) as container:
-                return self._read(container)
+                failure = self._read(container)
         except VideoError as error:
             return error
         except (av.FFmpegError, OSError, ValueError) as error:
-            return explain_live(self._address, error)
+            failure, refused = explain_live(self._address, error), isinstance(error, _REFUSALS)
+        # What FFmpeg cannot make a picture of, a browser may.
+        refused = refused or isinstance(failure, NoFramesError)
+        if refused and self._address.url.lower().startswith("http") and not self._stop.is_set():
+            return self._read_pictures(failure)
+        return failure
 
     def _read(self, container: InputContainer) -> VideoError:
         stream = choose_video(self.name, container, self._limits, live=True)
         decoder = Decoder(
             self.name, container, stream, threads=self._threads, limits=self._limits, live=True
         )
-        converter = Converter(stream.sample_aspect_ratio)
-        corrupt_before, first = self.corrupt_packets, True
+        converter, before = Converter(stream.sample_aspect_ratio), self.corrupt_packets
+        first = True
         for frame in decoder.frames():
-            if self._stop.is_set():
+            self.corrupt_packets = before + decoder.corrupt_packets
+            if not self._offer(frame, converter, "" if not first else stream.codec.name):
                 break
-            if first:
+            first = False
+        return self._ended(first)
+
+    def _read_pictures(self, failure: VideoError | None) -> VideoError:
+        """Read as a browser would; `failure` is what FFmpeg said, if it was asked."""
+        pictures = Pictures(self._address, self._limits, self._stop.wait)
+        converter, first, before = Converter(), True, self.corrupt_packets
+        try:
+            for frame in pictures.frames():
+                self._as_pictures = True
+                self.corrupt_packets = before + pictures.corrupt
+                single = ", a single picture that is asked for again" if pictures.single else ""
+                if not self._offer(frame, converter, f"mjpeg{single}" if first else ""):
+                    break
                 first = False
-                self.connections += 1
-                self._tell("connected", f"{frame.width}x{frame.height}, {stream.codec.name}")
-            self.corrupt_packets = corrupt_before + decoder.corrupt_packets
-            self._offer(DecodedFrame(self._now(), 0.0, frame, converter))
-        if first:
+        except (UnsupportedVideoError, VideoTooLargeError) as error:
+            return error
+        except (VideoError, OSError, HTTPException, ValueError) as error:
+            return failure or explain_live(self._address, error)
+        return failure if first and failure is not None else self._ended(first)
+
+    def _ended(self, without_frame: bool) -> VideoError:
+        if without_frame:
             return NoFramesError(self.name, "no frame could be decoded")
         return UnreadableVideoError(self.name, "the stream ended")
 
@@ -249,12 +258,16 @@ class LiveSource:
             self._started_at = moment
         return moment - self._started_at
 
-    def _offer(self, frame: DecodedFrame) -> None:
-        with self._news:
-            self.frames_read += 1
-            self.frames_dropped += self._slot is not None
-            self._slot = frame
-            self._news.notify_all()
+    def _offer(self, frame: VideoFrame, converter: Converter, connected: str) -> bool:
+        """Hand out a frame; `connected` says how the first one came. False when to stop."""
+        if self._stop.is_set():
+            return False
+        if connected:
+            self.connections += 1
+            self._tell("connected", f"{frame.width}x{frame.height}, {connected}")
+        self.frames_read += 1
+        self.frames_dropped += self._newest.put(DecodedFrame(self._now(), 0.0, frame, converter))
+        return True
 
     def _tell(self, state: LiveState, detail: str) -> None:
         detail = self._address.redact(detail)

@@ -14,8 +14,8 @@ from actionstream.draw.annotate import draw
 from actionstream.draw.labels import UNKNOWN, colour_of
 from actionstream.live.session import Session
 from actionstream.results import Pixels, Reading, Segment
-from actionstream.video.jpeg import encode_jpeg
 from actionstream.video.picture import DecodedFrame
+from actionstream.video.still import encode_jpeg
 from actionstream.webcam.page import LivePage
 
 MOST_PICTURES_PER_SECOND = 25

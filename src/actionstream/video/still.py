@@ -1,4 +1,4 @@
-"""A picture as JPEG, for pages that show a live stream."""
+"""A picture as a file: JPEG for pages that show a live stream, PNG to keep without loss."""
 
 from __future__ import annotations
 
@@ -23,18 +23,30 @@ def encode_jpeg(rgb: Pixels, quality: int = 80) -> bytes:
         FrameError: `rgb` is no picture.
         ValueError: `quality` is out of range.
     """
-    check_pixels(rgb)
+    frame = VideoFrame.from_ndarray(check_pixels(rgb), format="rgb24")
     if not 1 <= quality <= 100:
         raise ValueError(f"quality must be 1 to 100, got {quality}")
     scale = _WORST_SCALE - (_WORST_SCALE - _BEST_SCALE) * (quality - 1) / 99
-    frame = VideoFrame.from_ndarray(rgb, format="rgb24")
     frame = frame.reformat(format="yuvj420p", dst_colorspace="ITU601", dst_color_range="JPEG")
-    encoder = av.CodecContext.create("mjpeg", "w")
+    return _encoded(frame, "mjpeg", round(scale))
+
+
+def encode_png(rgb: Pixels) -> bytes:
+    """The picture, RGB uint8 [H, W, 3], as a PNG file.
+
+    Raises:
+        FrameError: `rgb` is no picture.
+    """
+    return _encoded(VideoFrame.from_ndarray(check_pixels(rgb), format="rgb24"), "png")
+
+
+def _encoded(frame: VideoFrame, codec: str, scale: int | None = None) -> bytes:
+    encoder = av.CodecContext.create(codec, "w")
     encoder.width, encoder.height = frame.width, frame.height
-    encoder.pix_fmt = "yuvj420p"
-    encoder.time_base = Fraction(1, 25)
+    encoder.pix_fmt = frame.format.name
+    encoder.time_base = frame.time_base = Fraction(1, 25)
     encoder.thread_count = 1
-    encoder.qmin = encoder.qmax = round(scale)
-    frame.pts, frame.time_base = 0, encoder.time_base
-    packets = [*encoder.encode(frame), *encoder.encode(None)]
-    return b"".join(bytes(packet) for packet in packets)
+    if scale is not None:
+        encoder.qmin = encoder.qmax = scale
+    frame.pts = 0
+    return b"".join(bytes(packet) for packet in (*encoder.encode(frame), *encoder.encode(None)))
