@@ -13,6 +13,7 @@ from http.client import HTTPResponse
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 import av
+from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 
 from actionstream.errors import UnreadableVideoError, UnsupportedVideoError, VideoError
@@ -46,7 +47,7 @@ class Pictures:
             VideoError: a web page, a picture over the limit or of more than MAX_PICTURE_BYTES.
             OSError: of urllib, when the server does not answer well.
         """
-        decoder = av.CodecContext.create("mjpeg", "r")
+        decoder = VideoCodecContext.create("mjpeg", "r")
         ended = False
         while not ended:
             asked, count = time.monotonic(), 0
@@ -74,9 +75,9 @@ class Pictures:
             if len(buffer) > MAX_PICTURE_BYTES:
                 raise UnreadableVideoError(self._address.shown, "what arrives is no video stream")
 
-    def _decode(self, decoder: av.CodecContext, picture: bytes) -> list[VideoFrame]:
+    def _decode(self, decoder: VideoCodecContext, picture: bytes) -> list[VideoFrame]:
         try:
-            frames = [f for f in decoder.decode(av.Packet(picture)) if isinstance(f, VideoFrame)]
+            frames = decoder.decode(av.Packet(picture))
         except av.FFmpegError:
             self.corrupt += 1
             return []

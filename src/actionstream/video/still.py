@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import cast
 
-import av
+from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 
 from actionstream.results import Pixels, check_pixels
@@ -41,7 +42,7 @@ def encode_png(rgb: Pixels) -> bytes:
 
 
 def _encoded(frame: VideoFrame, codec: str, scale: int | None = None) -> bytes:
-    encoder = av.CodecContext.create(codec, "w")
+    encoder = cast("VideoCodecContext", VideoCodecContext.create(codec, "w"))
     encoder.width, encoder.height = frame.width, frame.height
     encoder.pix_fmt = frame.format.name
     encoder.time_base = frame.time_base = Fraction(1, 25)
