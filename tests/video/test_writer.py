@@ -283,8 +283,9 @@ def test_titles_may_be_as_long_as_the_file_system_takes(tmp_path: Path, title: s
     name = f"{title}.mp4"
     assert len(name.encode()) == 255
     assert len(list(VideoReader(_write(tmp_path / name, [0, 0.04])))) == 2
-    with pytest.raises(VideoWriteError, match="File name too long"):
-        VideoWriter(tmp_path / f"x{name}", width=64, height=48, frame_rate=25)
+    for source in (None, tmp_path / name):
+        with pytest.raises(VideoWriteError, match="File name too long"):
+            _write(tmp_path / f"x{name}", [0], audio_from=source)
     assert _names(tmp_path) == [name]
 
 

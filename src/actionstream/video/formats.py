@@ -7,28 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 # Compared without case. A file that is named directly may have any name: its content decides.
-VIDEO_EXTENSIONS: tuple[str, ...] = (
-    ".3g2",
-    ".3gp",
-    ".asf",
-    ".avi",
-    ".flv",
-    ".gif",
-    ".m2ts",
-    ".m4v",
-    ".mkv",
-    ".mov",
-    ".mp4",
-    ".mpeg",
-    ".mpg",
-    ".mts",
-    ".mxf",
-    ".ogv",
-    ".ts",
-    ".webm",
-    ".wmv",
-    ".y4m",
-)
+_ENDINGS = "3g2 3gp apng asf avi flv gif m2ts m4v mkv mov mp4 mpeg mpg mts mxf ogv ts webm wmv y4m"
+VIDEO_EXTENSIONS: tuple[str, ...] = tuple(f".{ending}" for ending in _ENDINGS.split())
 
 
 def find_videos(folder: Path | str) -> list[Path]:

@@ -35,34 +35,11 @@ log = logging.getLogger(__name__)
 # FFmpeg's names of the demuxers that read pictures from the one file they are given. Not here:
 # whatever opens other files or addresses (hls, dash, concat, sdp, image2, lavfi) or is no video.
 VIDEO_DEMUXERS = (
-    "mov,mp4,m4a,3gp,3g2,mj2",
-    "matroska,webm",
-    "avi",
-    "mpegts",
-    "mpeg",
-    "mpegvideo",
-    "gif",
-    "apng",
-    "ogg",
-    "flv",
-    "asf",
-    "h264",
-    "hevc",
-    "h263",
-    "m4v",
-    "mjpeg",
-    "av1",
-    "obu",
-    "ivf",
-    "vc1",
-    "dv",
-    "mxf",
-    "nut",
-    "wtv",
-    "yuv4mpegpipe",
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,gif,apng,ogg,flv,asf,h264,hevc,"
+    "h263,m4v,mjpeg,av1,obu,ivf,vc1,dv,mxf,nut,wtv,yuv4mpegpipe"
 )
 # Read too, so that a song is answered with "audio only" and not with "unknown format".
-AUDIO_DEMUXERS = ("mp3", "wav", "flac", "aac", "aiff", "ac3", "amr", "w64", "caf", "ape", "au")
+AUDIO_DEMUXERS = "mp3,wav,flac,aac,aiff,ac3,amr,w64,caf,ape,au"
 
 # How a list of other files or addresses begins. It is refused before FFmpeg sees it: FFmpeg would
 # say that it is damaged, or unknown, depending on the name that it has.
@@ -144,7 +121,7 @@ def open_file(path: Path | str, *, limits: Limits) -> InputContainer:
             _address(file),
             mode="r",
             container_options={
-                "format_whitelist": ",".join(VIDEO_DEMUXERS + AUDIO_DEMUXERS),
+                "format_whitelist": f"{VIDEO_DEMUXERS},{AUDIO_DEMUXERS}",
                 "protocol_whitelist": "file",
             },
             metadata_errors="replace",

@@ -30,6 +30,7 @@ from actionstream.video.timing import (
 )
 from actionstream.video.writer import (
     VideoWriter,
+    Written,
     explain_writing,
     finish,
     new_partial_file,
@@ -154,8 +155,8 @@ def _copied(
             return None
         partial = new_partial_file(target)
         try:
-            frames, start = _copy_packets(container, stream, partial, report)
-            return finish(partial, target, frames, source, start)
+            written, start = _copy_packets(container, stream, partial, report)
+            return finish(partial, target, written, source, start)
         except _NotWholeError as reason:
             log.info("%s: encoded, not copied: %s", source, reason)
             return None
@@ -174,12 +175,12 @@ class _NotWholeError(Exception):
 
 def _copy_packets(
     container: InputContainer, stream: VideoStream, partial: Path, report: Progress
-) -> tuple[int, float]:
-    """Copy the film; return the number of its frames and the moment that became zero."""
+) -> tuple[Written, float]:
+    """Copy the film; return what was copied and the moment that became zero."""
     start = (container.start_time or 0) / av.time_base
     end = announced_end(container, stream)
     shift = round(start / (stream.time_base or 1))
-    count = 0
+    shown = list[float]()
     for other in container.streams:
         if other.index != stream.index:
             other.discard = av.stream.Discard.all
@@ -188,11 +189,11 @@ def _copy_packets(
         for packet in _whole_packets(container, stream):
             pts, dts = (packet.pts or 0) - shift, (packet.dts or 0) - shift
             packet.pts, packet.dts = pts, dts
+            shown.append(float(pts * packet.time_base))  # muxing changes the time base
             report(share(float(dts * packet.time_base), end.seconds - start if end else None))
             packet.stream = copy
             output.mux(packet)
-            count += 1
-    return count, start
+    return Written(len(shown), max(shown) - min(shown)), start
 
 
 def _whole_packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:

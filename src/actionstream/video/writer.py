@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 import stat
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -33,6 +34,7 @@ PRESET = "veryfast"
 MAX_SIDE = 16_384  # of H.264
 MAX_TICKS = 2**31 - 1  # of one frame in FFmpeg's MP4: 6.6 hours
 MIN_RATE, MAX_RATE = 0.01, 240.0  # frames a second that the encoder is told
+MAX_OFF_SECONDS = 0.5  # by which a file's length may differ from what was written to it
 KEYFRAME_SECONDS = 2  # how coarsely a player can seek
 
 _AVCOL_SPC_BT709, _AVCOL_SPC_SMPTE170M = 1, 6
@@ -80,7 +82,7 @@ class VideoWriter:
         rate = min(max(frame_rate, MIN_RATE), MAX_RATE) if frame_rate > 0 else ASSUMED_RATE
         self._period = round(1 / rate / CLOCK)
         self.warnings: tuple[Notice, ...] = ()
-        self._last_pts = -1
+        self._zero = self._last_pts = -1
         self._hd = height >= HD_HEIGHT
         self._reformatter = VideoReformatter()
         self._output: OutputContainer | None = None
@@ -134,6 +136,8 @@ class VideoWriter:
         frame = self._coded(check_pixels(rgb))
         frame.pts = max(round(check_time(time_seconds) / CLOCK), self._last_pts + 1)
         frame.time_base, frame.duration = CLOCK, self._ticks(duration_seconds)
+        if self._last_pts < 0:
+            self._zero = frame.pts
         self._last_pts = frame.pts
         output = self._open_output()
         try:
@@ -176,8 +180,9 @@ class VideoWriter:
             output.mux(self._stream.encode(None))
             self._output = None
             output.close()
+            written = Written(self.frames_written, float((self._last_pts - self._zero) * CLOCK))
             self.warnings = finish(
-                self._partial, self.path, self.frames_written, self._audio_from, self._start_seconds
+                self._partial, self.path, written, self._audio_from, self._start_seconds
             )
         except (av.FFmpegError, OSError) as error:
             self.discard()
@@ -212,7 +217,11 @@ class VideoWriter:
 
 def refuse_own_source(path: Path, source: Path | str) -> None:
     """VideoWriteError if writing to `path` would replace `source`."""
-    if path.exists() and Path(source).exists() and path.samefile(source):
+    try:
+        same = path.exists() and Path(source).exists() and path.samefile(source)
+    except OSError as error:  # a name that is too long
+        raise explain_writing(path, error) from error
+    if same:
         raise VideoWriteError(f"{path}: is the source itself, choose another name")
 
 
@@ -241,22 +250,44 @@ def new_partial_file(path: Path) -> Path:
     return partial
 
 
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What an MP4 should hold: its frames, and the seconds from the first to the last of them."""
+
+    frames: int
+    span_seconds: float
+
+    def check(self, partial: Path, path: Path) -> None:
+        """VideoWriteError if it holds anything else, or does not begin with a keyframe."""
+        with av.open(f"file:{partial}") as written:
+            stream = written.streams.video[0]
+            packets = [packet for packet in written.demux(stream) if packet.size]
+            times = [float((packet.pts or 0) * packet.time_base) for packet in packets]
+        whole = len(packets) == self.frames and packets[0].is_keyframe
+        if not whole or abs(max(times) - min(times) - self.span_seconds) > MAX_OFF_SECONDS:
+            raise VideoWriteError(f"{path}: {len(packets)} of {self.frames} frames were written")
+
+
 def finish(
-    partial: Path, path: Path, frames: int, audio_from: Path | str | None, start_seconds: float
+    partial: Path,
+    path: Path,
+    expected: Written,
+    audio_from: Path | str | None,
+    start_seconds: float,
 ) -> tuple[Notice, ...]:
     """Look at what was written, give it the sound of `audio_from` and its name.
 
     `start_seconds` is the moment on that file's own clock that is zero. Without the sound, said
     so, where it cannot go along.
     """
-    check_written(partial, path, frames)
-    second = new_partial_file(path)
+    expected.check(partial, path)
     said: tuple[Notice, ...] = ()
+    second = partial.with_name(f".s{partial.name}")
     try:
         if audio_from is not None and has_sound(audio_from):
             with open_mp4(second) as output:
                 said = add_sound(partial, audio_from, output, start_seconds)
-            check_written(second, path, frames)
+            expected.check(second, path)
             second.replace(partial)
     except (av.FFmpegError, OSError, ValueError) as error:
         log.info("%s: the sound was left out: %s", path, error)
@@ -266,14 +297,6 @@ def finish(
         second.unlink(missing_ok=True)
     partial.replace(path)
     return said
-
-
-def check_written(partial: Path, path: Path, frames: int) -> None:
-    """VideoWriteError if the MP4 does not hold so many frames, the first one a keyframe."""
-    with av.open(f"file:{partial}") as written:
-        packets = [p.is_keyframe for p in written.demux(written.streams.video[0]) if p.size]
-    if len(packets) != frames or not packets[0]:
-        raise VideoWriteError(f"{path}: only {len(packets)} of {frames} frames were written")
 
 
 def open_mp4(partial: Path) -> OutputContainer:
