@@ -55,7 +55,7 @@ def test_bad_files_among_good_ones(
     good = found[0]
     assert list(good) == [
         *("source", "status", "label", "confidence", "known", "known_score"),
-        *("top", "segments", "warnings", "video", "timing", "model"),
+        *("top", "segments", "video", "timing", "model", "several", "warnings"),
     ]
     assert [len(good["top"]), good["video"]["frames_read"]] == [2, 30]
     assert good["model"] == {"name": model.card.name, "fingerprint": model.fingerprint}
