@@ -26,7 +26,7 @@ ClipOf = Callable[..., Path]
 def run(script: str, *words: str | Path) -> str:
     command = [sys.executable, EXAMPLES / script, *words]
     done = subprocess.run(
-        command, capture_output=True, text=True, env=environment(), timeout=280, check=False
+        command, capture_output=True, text=True, env=environment(), timeout=540, check=False
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -67,6 +67,7 @@ def test_many_files(ucf101_clip: ClipOf, tmp_path: Path) -> None:
 
 
 @pytest.mark.torch
+@pytest.mark.timeout(600)  # seconds where there is nothing else to do
 @pytest.mark.skipif(not HAS_TORCH, reason="training needs the extra 'train'")
 def test_own_classes(tmp_path: Path) -> None:
     import bundles
