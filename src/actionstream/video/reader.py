@@ -99,7 +99,7 @@ class VideoReader(Closing):
             swapped = 0 if decoder.numbers_only else decoder.swapped
             found += self._clock.notices(swapped)
         if self.corrupt_packets:
-            found.append(Notice("damaged", f"{self.corrupt_packets} damaged packets"))
+            found.append(Notice("damaged", f"damaged packets: {self.corrupt_packets}"))
         if self.truncated:
             found.append(Notice("cut_off", "the file ends before what it announces"))
         rate = self._probe.frame_rate if self._probe is not None else FEW_A_SECOND

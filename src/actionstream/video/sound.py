@@ -52,7 +52,7 @@ def add_sound(
         sound.write_until(float("inf"))
     if not sound.damaged:
         return ()
-    return (Notice("sound", f"{sound.damaged} damaged packets of its sound were left out"),)
+    return (Notice("sound", f"damaged packets of its sound, left out: {sound.damaged}"),)
 
 
 def _is_whole(path: Path | str) -> bool:
