@@ -134,8 +134,7 @@ def serve_offer(worker: object, offer: dict[str, str]) -> tuple[Served, RTCPeerC
     """The server's end of one visitor's connection, as the app makes it."""
     from streamlit_webrtc.process import AsyncVideoProcessTrack
 
-    from actionstream.app.camera_link import CameraLink
-    from actionstream.app.processor import LinkProcessor
+    from actionstream.app.camera_link import CameraLink, LinkProcessor
 
     connection, relay = RTCPeerConnection(NO_SERVERS), MediaRelay()
     served = Served(None, connection)

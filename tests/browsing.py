@@ -60,7 +60,7 @@ def free_port() -> int:
 def serving(folder: Path, *options: str) -> Iterator[App]:
     """`actionstream app` on a free port of the loopback."""
     port = free_port()
-    words = ["actionstream", "app", "--port", str(port), *options]
+    words = ["actionstream", "app", "--no-browser", "--port", str(port), *options]
     with _running(words, port, folder, cwd=folder) as app:
         yield app
 

@@ -45,6 +45,31 @@ class Closing(ABC):
         self.close()
 
 
+class Background(Closing):
+    """Work in a daemon thread of its own; `check` raises here what was raised there."""
+
+    def __init__(self, name: str) -> None:
+        self._error: Exception | None = None
+        self._thread = threading.Thread(target=self._guard, name=name, daemon=True)
+        self._thread.start()
+
+    @abstractmethod
+    def _work(self) -> None:
+        """What the thread does; it ends with it."""
+
+    def _guard(self) -> None:
+        try:
+            self._work()
+        except Exception as error:  # noqa: BLE001  handed back by `check`
+            self._error = error
+
+    def check(self) -> None:
+        """Raise what went wrong in the thread, once."""
+        if self._error is not None:
+            error, self._error = self._error, None
+            raise error
+
+
 class Latest(Closing, Generic[T]):
     """A mailbox with one place: a newer value replaces one that was not taken. For any threads.
 

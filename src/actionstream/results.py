@@ -169,6 +169,13 @@ class Reading:
             return f"Reading({self.time_seconds:.3f} s, warming up, {self.looks_seen} looks)"
         return f"Reading({self.time_seconds:.3f} s, {_said(self)}, shown={self.shown!r})"
 
+    def shown_top(self, count: int = 3) -> list[Candidate]:
+        """What people are shown: `shown` with its smoothed confidence, then this moment's best."""
+        if self.shown is None:
+            return self.top(count)
+        others = [one for one in self.top(count + 1) if one.label != self.shown]
+        return [Candidate(self.shown, self.shown_confidence), *others][:count]
+
 
 @dataclass(frozen=True, slots=True)
 class Segment:

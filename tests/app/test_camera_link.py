@@ -17,6 +17,7 @@ from actionstream.app.camera_link import CameraLink
 from actionstream.app.models import Models
 from actionstream.live import Worker
 from actionstream.recognizer import Recognizer
+from actionstream.results import Reading
 
 
 @pytest.fixture
@@ -47,15 +48,52 @@ def test_a_film_played_at_its_own_pace_is_named(
             time.sleep(max(0.0, began + float(shown.time or 0) - time.monotonic()))
             back = link.recv(shown)
             assert (back.width, back.height, back.pts) == (shown.width, shown.height, shown.pts)
-    reading = link.latest
+    reading = link.shown
     assert reading is not None
     assert reading.shown == "PlayingPiano"
-    assert link.segments()[-1].label == "PlayingPiano"
+    assert link.minute().segments[-1].label == "PlayingPiano"
     assert link.size == (320, 240)
     assert link.silent_seconds == 0
-    drawn = back.to_ndarray(format="rgb24")[:60].astype(int)
+    kept = link.minute()
+    drawn = back.to_ndarray(format="rgb24").astype(int)
     green = (drawn[..., 1] > 150) & (drawn[..., 0] < 90) & (drawn[..., 2] < 150)
     assert green.sum() > 50
+    link.end()
+    assert link.shown is None
+    assert link.minute().readings == kept.readings, "the last minute stays after the end"
+    assert link.minute().segments == kept.segments
+    assert link.minute().end_seconds == kept.readings[-1].time_seconds
+
+
+def test_a_mirrored_picture_is_the_camera_s_turned_round(worker: Worker) -> None:
+    straight, turned = link_on(worker), CameraLink(worker.open, 8, mirror=True)
+    shown = straight.recv(frame()).to_ndarray(format="rgb24").astype(int)
+    straight.end()
+    mirrored = turned.recv(frame()).to_ndarray(format="rgb24").astype(int)
+    turned.end()
+    middle = slice(100, 200)  # no plate is there
+    assert np.abs(shown[middle] - mirrored[middle, ::-1]).mean() < 6
+    assert np.abs(shown[middle] - mirrored[middle]).mean() > 12
+
+
+def test_a_reading_is_shown_for_half_a_second_or_until_it_changes(worker: Worker) -> None:
+    """So that the picture, the heading and the bar say the same figure."""
+    link = link_on(worker)
+    now = 10.0
+    link_now = lambda: now  # noqa: E731
+    first, same, other = (
+        Reading("ready", 0.0, 8, ("A", "B"), shown=label, shown_confidence=confidence)
+        for label, confidence in (("A", 0.5), ("A", 0.6), ("B", 0.7))
+    )
+    link._clock = link_now
+    assert link._next_shown(None) is None
+    assert link._next_shown(first) is first
+    now += 0.4
+    assert link._next_shown(same) is first
+    now += 0.2
+    assert link._next_shown(same) is same
+    assert link._next_shown(other) is other
+    assert link._next_shown(None) is None
     link.end()
 
 
@@ -72,7 +110,7 @@ def test_every_frame_gives_one_frame_and_none_waits_for_the_model(model: Recogni
         for index in range(40):
             assert isinstance(link.recv(frame(index)), av.VideoFrame)
         assert link.statistics().frames_offered == 40
-        assert link.latest is None
+        assert link.shown is None
         assert not release.is_set()
         release.set()
         link.end()
@@ -136,13 +174,13 @@ def test_the_minute_is_told_by_the_clock_of_now(worker: Worker) -> None:
     link = link_on(worker)
     began = link.now_seconds
     deadline = time.monotonic() + 60
-    while not link.segments() and time.monotonic() < deadline:
+    while not link.minute().segments and time.monotonic() < deadline:
         link.recv(frame())
         time.sleep(0.05)
-    (segment,) = link.segments()
+    (segment,) = link.minute().segments
     assert began < segment.start_seconds <= segment.end_seconds < link.now_seconds
     time.sleep(1.0)
-    assert link.now_seconds - link.segments()[-1].end_seconds >= 1.0
+    assert link.now_seconds - link.minute().segments[-1].end_seconds >= 1.0
     link.end()
 
 
@@ -152,7 +190,7 @@ def test_a_page_that_is_gone_for_a_moment_gets_its_place_again(worker: Worker) -
     link.pause()
     assert worker.statistics().sessions == 0
     link.recv(frame(1))
-    assert (worker.statistics().sessions, link.latest) == (0, None)
+    assert (worker.statistics().sessions, link.shown) == (0, None)
     link.resume()
     link.recv(frame(2))
     assert worker.statistics().sessions == 1

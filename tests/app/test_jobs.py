@@ -11,10 +11,10 @@ import pytest
 from clips import make_clip, make_sound
 
 from actionstream.app import jobs, words
-from actionstream.app.job import Job
-from actionstream.app.jobs import QueueFullError, Runner
-from actionstream.app.space import Space
+from actionstream.app.jobs import Job, JobQueue, QueueFullError
+from actionstream.app.quota import Quota
 from actionstream.app.visitor import Visitor
+from actionstream.errors import VideoWriteError
 from actionstream.recognizer import Recognizer
 from actionstream.video import probe
 from actionstream.video.transcode import browser_playable
@@ -25,8 +25,8 @@ def plenty() -> None:
 
 
 @pytest.fixture
-def runner() -> Iterator[Runner]:
-    running = Runner(plenty)
+def queue() -> Iterator[JobQueue]:
+    running = JobQueue(plenty)
     yield running
     running.close()
 
@@ -41,12 +41,12 @@ def finish(job: Job, seconds: float = 60.0) -> Job:
 
 @pytest.mark.clips
 def test_a_video_is_read_drawn_and_made_playable(
-    runner: Runner, model: Recognizer, ucf101_clip: Callable[..., Path], tmp_path: Path
+    queue: JobQueue, model: Recognizer, ucf101_clip: Callable[..., Path], tmp_path: Path
 ) -> None:
     source = tmp_path / "0123.mp4"
     source.write_bytes(ucf101_clip("PlayingPiano").read_bytes())
     job = Job("piano.mp4", source)
-    runner.submit(job, lambda: model, visitor="somebody")
+    queue.submit(job, lambda: model, visitor="somebody")
     assert finish(job).stage == "done"
     assert job.answer is not None
     assert (job.answer.label, job.answer.source) == ("PlayingPiano", "piano.mp4")
@@ -57,17 +57,17 @@ def test_a_video_is_read_drawn_and_made_playable(
 
 
 def test_an_old_codec_gets_a_copy_for_the_browser(
-    runner: Runner, model: Recognizer, tmp_path: Path
+    queue: JobQueue, model: Recognizer, tmp_path: Path
 ) -> None:
     job = Job("old.avi", make_clip(tmp_path / "old.avi", codec="mpeg4", frames=30))
-    runner.submit(job, lambda: model, visitor="somebody")
+    queue.submit(job, lambda: model, visitor="somebody")
     assert finish(job).stage == "done"
     assert job.original not in (None, job.source)
     assert browser_playable(job.original or "")
 
 
 def test_broken_videos_are_explained_and_the_next_one_still_works(
-    runner: Runner, model: Recognizer, tmp_path: Path
+    queue: JobQueue, model: Recognizer, tmp_path: Path
 ) -> None:
     (tmp_path / "text.mp4").write_text("no video")
     (tmp_path / "empty.mp4").touch()
@@ -75,7 +75,7 @@ def test_broken_videos_are_explained_and_the_next_one_still_works(
     broken = [Job(name, tmp_path / name) for name in ("text.mp4", "empty.mp4", "sound.m4a")]
     good = Job("good.mp4", make_clip(tmp_path / "good.mp4"))
     for job in (*broken, good):
-        runner.submit(job, lambda: model, visitor="somebody")
+        queue.submit(job, lambda: model, visitor="somebody")
     assert finish(good).stage == "done"
     assert [job.stage for job in broken] == ["failed"] * 3
     said = [words.problem(job) for job in broken]
@@ -85,27 +85,27 @@ def test_broken_videos_are_explained_and_the_next_one_still_works(
 
 
 def test_a_failure_of_the_program_itself_ends_one_job_only(
-    runner: Runner, model: Recognizer, tmp_path: Path
+    queue: JobQueue, model: Recognizer, tmp_path: Path
 ) -> None:
     def fail() -> Recognizer:
         raise RuntimeError("on purpose")
 
     clip = make_clip(tmp_path / "clip.mp4")
     bad, good = Job("bad", clip), Job("good", clip)
-    runner.submit(bad, fail, visitor="somebody")
-    runner.submit(good, lambda: model, visitor="somebody")
+    queue.submit(bad, fail, visitor="somebody")
+    queue.submit(good, lambda: model, visitor="somebody")
     assert finish(good).stage == "done"
     assert bad.stage == "failed"
     assert "on purpose" not in words.problem(bad)
 
 
 def test_a_job_is_left_soon_after_it_is_cancelled(
-    runner: Runner, model: Recognizer, tmp_path: Path
+    queue: JobQueue, model: Recognizer, tmp_path: Path
 ) -> None:
     long = make_clip(tmp_path / "long.mp4", frames=5000)
     first, second = Job("first", long), Job("second", long)
-    runner.submit(first, lambda: model, visitor="somebody")
-    runner.submit(second, lambda: model, visitor="somebody")
+    queue.submit(first, lambda: model, visitor="somebody")
+    queue.submit(second, lambda: model, visitor="somebody")
     while first.share == 0.0 and not first.finished:
         time.sleep(0.01)
     second.cancel()
@@ -122,19 +122,19 @@ def test_a_job_is_left_soon_after_it_is_cancelled(
 def test_a_file_that_appears_while_its_video_is_removed_goes_too(
     writer: str,
     leaves: bool,
-    runner: Runner,
+    queue: JobQueue,
     model: Recognizer,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """`Visitor.remove` deletes what is there; a file may get its final name right afterwards."""
-    visitor = Visitor.arrive(Space(tmp_path, 10**9))
+    visitor = Visitor.arrive(Quota(tmp_path, 10**9))
     clip = make_clip(tmp_path / "clip.mp4", codec="mpeg4", frames=60)
     write = getattr(jobs, writer)
 
     def write_late(source: Path, *rest: Any, **_: Any) -> None:
         if leaves:
-            visitor.leave()
+            visitor.leave("its tab")
             visitor.folder.mkdir()
             clip.rename(source)
         else:
@@ -146,7 +146,7 @@ def test_a_file_that_appears_while_its_video_is_removed_goes_too(
 
     monkeypatch.setattr(jobs, writer, write_late)
     with clip.open("rb") as data:
-        job = visitor.add("a.mp4", data, runner, lambda: model)
+        job = visitor.add("a.mp4", data, queue, lambda: model)
     assert finish(job).stage == "cancelled"
     assert visitor.folder.exists() != leaves
     assert list(visitor.folder.glob("*")) == ([] if leaves else [job.source])
@@ -155,125 +155,114 @@ def test_a_file_that_appears_while_its_video_is_removed_goes_too(
 
 @pytest.mark.parametrize("size", [(4112, 2304), (2304, 4112)])
 def test_pictures_beyond_4k_are_refused_in_words(
-    size: tuple[int, int], runner: Runner, model: Recognizer, tmp_path: Path
+    size: tuple[int, int], queue: JobQueue, model: Recognizer, tmp_path: Path
 ) -> None:
     options = {"preset": "ultrafast"}
     job = Job("vast", make_clip(tmp_path / "vast.mp4", size=size, frames=2, options=options))
-    runner.submit(job, lambda: model, visitor="somebody")
+    queue.submit(job, lambda: model, visitor="somebody")
     assert finish(job).stage == "failed"
     assert "up to about 4096×2304 pixels" in words.problem(job)
     assert job.answer is None
 
 
-def test_only_so_many_large_videos_are_drawn_at_once(
-    model: Recognizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Large is what is over LARGE_PIXELS; small ones do not wait for them."""
-    monkeypatch.setattr(jobs, "LARGE_PIXELS", 64 * 48)
-    monkeypatch.setattr(jobs, "MOST_LARGE", 1)
-    monkeypatch.setattr(jobs, "SLICE_SECONDS", 0.0)
-    runner = Runner(plenty)
-    first, second, small = (
-        Job(name, make_clip(tmp_path / f"{name}.mp4", size=size, frames=frames))
-        for name, size, frames in (
-            ("first", (320, 240), 1200),
-            ("second", (320, 240), 30),
-            ("small", (64, 48), 30),
-        )
-    )
-    try:
-        runner.submit(first, lambda: model, visitor="one")
-        while first.stage != "drawing" or first.share == 0.0:
-            time.sleep(0.002)
-        runner.submit(second, lambda: model, visitor="two")
-        runner.submit(small, lambda: model, visitor="three")
-        assert finish(small).stage == "done"
-        while second.answer is None:
-            time.sleep(0.002)
-        time.sleep(0.3)
-        assert (first.stage, second.stage, second.share) == ("drawing", "drawing", 0.0)
-        first.cancel()
-        assert finish(second).stage == "done"
-    finally:
-        runner.close()
-
-
 def test_a_long_video_holds_up_no_other_visitor(model: Recognizer, tmp_path: Path) -> None:
-    runner = Runner(plenty)
+    queue = JobQueue(plenty)
     long = Job("long", make_clip(tmp_path / "long.mp4", frames=8000))
     short = Job("short", make_clip(tmp_path / "short.mp4", frames=30))
     try:
-        runner.submit(long, lambda: model, visitor="one")
+        queue.submit(long, lambda: model, visitor="one")
         while long.share == 0.0:
             time.sleep(0.01)
-        runner.submit(short, lambda: model, visitor="other")
+        queue.submit(short, lambda: model, visitor="other")
         assert finish(short).stage == "done"
         assert long.stage == "reading"
         share = long.share
         while long.share == share:  # it goes on
             time.sleep(0.01)
     finally:
-        runner.close()
+        queue.close()
     assert long.stage == "cancelled"
 
 
 def test_a_visitors_own_videos_come_one_after_the_other(
-    runner: Runner, model: Recognizer, tmp_path: Path
+    queue: JobQueue, model: Recognizer, tmp_path: Path
 ) -> None:
     first = Job("first", make_clip(tmp_path / "long.mp4", frames=8000))
     second = Job("second", make_clip(tmp_path / "short.mp4", frames=30))
     other = Job("other", second.source)
     for job, visitor in ((first, "one"), (second, "one"), (other, "other")):
-        runner.submit(job, lambda: model, visitor=visitor)
+        queue.submit(job, lambda: model, visitor=visitor)
     assert finish(other).stage == "done"
     assert (first.finished, second.stage) == (False, "waiting")
     first.cancel()
     assert finish(second).stage == "done"
 
 
-def test_the_time_of_others_turns_is_not_counted(
-    runner: Runner, model: Recognizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(runner._turns, "_slice_seconds", 0.0)
-    job = Job("clip", make_clip(tmp_path / "clip.mp4", frames=1500))
-    began = time.monotonic()
-    runner.submit(job, lambda: model, visitor="one")
-    while job.share == 0.0:
-        time.sleep(0.002)
-    with runner._turns.taking(lambda: False):
-        assert job.stage == "reading"
-        time.sleep(1.0)
-        assert job.answer is None
-    while job.answer is None:
-        time.sleep(0.002)
-    timing = job.answer.timing
-    assert timing is not None
-    assert timing.total_seconds < time.monotonic() - began - 0.9
-    assert 0 < timing.decode_seconds < timing.total_seconds
-
-
 def test_a_copy_that_takes_all_room_is_given_up(
     model: Recognizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(jobs, "CHECK_SECONDS", 0.0)
-    clip = make_clip(tmp_path / "clip.mp4", size=(320, 240), frames=900)
-    runner = Runner(Space(tmp_path, clip.stat().st_size).check)
+    clip = make_clip(tmp_path / "clip.mp4", size=(320, 240), frames=400)
+    queue = JobQueue(Quota(tmp_path, clip.stat().st_size).check)
     job = Job("clip", clip)
     try:
-        runner.submit(job, lambda: model, visitor="one")
-        assert finish(job).stage == "failed"
+        queue.submit(job, lambda: model, visitor="one")
+        assert finish(job).stage == "done"
     finally:
-        runner.close()
-    assert job.answer is not None, "it failed while the copy was written"
+        queue.close()
+    assert job.answer is not None, "it was given up while the copy was written"
+    assert (job.annotated, job.original) == (None, None)
     assert "room for videos was used up" in words.problem(job)
     assert list(tmp_path.iterdir()) == [clip]
 
 
+def test_an_answer_is_kept_whatever_happens_to_the_video(
+    queue: JobQueue, model: Recognizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise VideoWriteError("the disk is full")
+
+    monkeypatch.setattr(jobs, "annotate", fail)
+    job = Job("clip", make_clip(tmp_path / "clip.mp4"))
+    queue.submit(job, lambda: model, visitor="somebody")
+    assert finish(job).stage == "done"
+    assert job.answer is not None
+    assert job.annotated is None
+    assert "Something went wrong" in words.problem(job)
+
+
+def test_the_time_left_follows_from_the_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr(jobs.time, "monotonic", lambda: now)
+    job = Job("clip", Path("clip.mp4"))
+    assert job.seconds_left() is None
+    job.begin("reading")
+    job.report(0.0, 60.0)
+    assert job.seconds_left() is None, "too early to say"
+    now = 110.0
+    job.report(15.0, 60.0)
+    assert job.seconds_left() == pytest.approx(30.0)
+    assert words.stage(job) == "Looking at the video: 25%"
+    assert words.time_left(job.seconds_left()) == "about 30 s left"
+    job.stage = "done"
+    assert job.seconds_left() is None
+
+
+def test_the_place_in_the_queue_is_told(queue: JobQueue, model: Recognizer, tmp_path: Path) -> None:
+    long = make_clip(tmp_path / "long.mp4", frames=5000)
+    first, second, third = (Job(name, long) for name in ("first", "second", "third"))
+    for job in (first, second, third):
+        queue.submit(job, lambda: model, visitor="somebody")
+    while first.stage == "waiting":
+        time.sleep(0.01)
+    assert [queue.before(job) for job in (first, second, third)] == [0, 0, 1]
+
+
 def test_a_full_queue_says_so(
-    runner: Runner, model: Recognizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    queue: JobQueue, model: Recognizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(jobs, "MOST_WAITING", 1)
-    small = Runner(plenty)
+    small = JobQueue(plenty)
     try:
         long = make_clip(tmp_path / "long.mp4", frames=2000)
         first, second, third = (Job(name, long) for name in ("first", "second", "third"))
@@ -288,12 +277,12 @@ def test_a_full_queue_says_so(
 
 
 def test_closing_leaves_the_job_in_hand(model: Recognizer, tmp_path: Path) -> None:
-    runner = Runner(plenty)
+    queue = JobQueue(plenty)
     clip = make_clip(tmp_path / "long.mp4", frames=5000)
     running, waiting = Job("running", clip), Job("waiting", clip)
-    runner.submit(running, lambda: model, visitor="somebody")
-    runner.submit(waiting, lambda: model, visitor="somebody")
+    queue.submit(running, lambda: model, visitor="somebody")
+    queue.submit(waiting, lambda: model, visitor="somebody")
     while running.stage == "waiting":
         time.sleep(0.01)
-    runner.close()
+    queue.close()
     assert (running.stage, waiting.stage) == ("cancelled", "cancelled")

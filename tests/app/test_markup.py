@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from html.parser import HTMLParser
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -76,7 +75,7 @@ def test_strangers_texts_stay_texts() -> None:
 
 
 def lanes(html: str) -> dict[str, list[tuple[float, float]]]:
-    """The rows of a timeline: name and (left, width) of every bar in per cent."""
+    """The named rows of a timeline: name and (left, width) of every bar in per cent."""
     rows = re.findall(
         r'<div class="as-when">([^<]+)</div><div class="as-lane">(.*?)</div></div>', html
     )
@@ -115,8 +114,34 @@ def test_a_timeline_shows_the_piece_of_time_that_is_asked_for() -> None:
     assert rows["Push Ups"] == [(16.67, 83.33)]
 
 
-def test_nothing_yet_is_an_empty_row() -> None:
-    assert lanes(markup.timeline([], 0.0, 0.0, [])) == {"No known action": []}
+def test_nothing_yet_is_an_empty_row_that_names_nothing() -> None:
+    html = markup.timeline([], 0.0, 0.0, [])
+    assert Texts(html).texts == []
+    assert html.count('class="as-lane"') == 1
+
+
+def test_the_answer_has_its_green_in_the_timeline_too() -> None:
+    segments = [Segment(0.0, 2.0, "PushUps", 0.9), Segment(2.0, 3.0, "Punch", 0.8)]
+    html = markup.timeline(segments, 0.0, 3.0, [], top="PushUps")
+    assert re.findall(r"width:([\d.]+)%;background:var\(--as-green\)", html) == ["66.67"]
+
+
+def test_a_bar_leads_to_its_moment() -> None:
+    segments = [Segment(10.0, 12.5, "PushUps", 0.9), Segment(12.5, 14.0, "Punch", 0.8)]
+    html = markup.timeline(segments, 10.0, 4.0, [], seek=True)
+    assert re.findall(r'data-seek="([\d.]+)"', html) == ["0.000", "2.500"]
+    assert 'aria-label="Show Push Ups, 0.0 s to 2.5 s"' in html
+    assert 'role="group"' in html
+    assert "tabindex" not in html
+    many = [Segment(i, i + 0.5, "PushUps", 0.9) for i in range(100)]
+    assert markup.timeline(many, 0.0, 100.0, [], seek=True).count('tabindex="-1"') == 100
+
+
+def test_a_table_has_a_caption_and_heads() -> None:
+    html = markup.table("All", ("A", EVIL), [("1", "2"), ("3", EVIL)])
+    assert Texts(html).tags.count("th") == 2
+    assert Texts(html).texts == ["All", "A", EVIL, "1", "2", "3", EVIL]
+    assert "<caption>All</caption>" in html
 
 
 def test_many_labels_share_a_row() -> None:
@@ -152,11 +177,3 @@ def test_bars_never_leave_their_lane(
             assert 0 <= left <= 100
             assert width >= 0
             assert left + width <= 100.02
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [(0, "0.0 s"), (3.24, "3.2 s"), (65, "1:05"), (3605, "1:00:05"), (-1, "0.0 s")],
-)
-def test_times_are_said_as_people_say_them(seconds: float, words: str) -> None:
-    assert markup.clock(seconds) == words

@@ -13,6 +13,7 @@ from streamlit.testing.v1 import AppTest
 
 from actionstream.app import markup, state
 from actionstream.app.settings import ICE_SERVERS, MAX_SESSIONS, MAX_STORAGE, MAX_UPLOAD, MODELS
+from actionstream.app.text import plain
 from actionstream.bundle.folder import shipped
 from actionstream.errors import BundleError
 from actionstream.recognizer import Recognizer
@@ -49,7 +50,7 @@ def visit(app: AppTest, page: str) -> AppTest:
 
 def texts(app: AppTest) -> str:
     """All that can be read on the page."""
-    found = [*app.title, *app.subheader, *app.markdown, *app.caption, *app.get("html")]
+    found = [*app.title, *app.header, *app.markdown, *app.caption, *app.get("html")]
     parts = [str(getattr(part, "value", "") or part.proto.body) for part in found]
     return "\n".join([*parts, *(box.value for box in (*app.error, *app.warning, *app.info))])
 
@@ -90,7 +91,7 @@ def test_an_uploaded_clip_is_answered(app: AppTest, ucf101_clip: Callable[..., P
     wait_for_answer(app)
     assert not app.exception
     assert 'data-testid="action">Playing Piano<' in texts(app)
-    assert "my \\*piano\\*.mp4" in [part.value for part in app.subheader]
+    assert "my \\*piano\\*.mp4" in [part.value for part in app.header]
     assert len(app.get("video")) == 2
     assert [part.proto.label for part in app.get("download_button")] == [
         "Annotated video",
@@ -143,10 +144,15 @@ def test_two_videos_can_be_looked_at_in_turn(app: AppTest) -> None:
     )
     app.run()
     wait_for_answer(app)
-    assert "is empty" in app.error[0].value  # the newest
+    (choice,) = app.get("button_group")
+    choice.set_value(1).run()
+    assert "is empty" in app.error[0].value
     (choice,) = app.get("button_group")
     choice.set_value(0).run()
     assert "cannot be read" in app.error[0].value
+    overview = texts(app)
+    for words in ("<caption>Your videos</caption>", "<td>a.mp4</td>", "This file is empty."):
+        assert words in overview
 
 
 def test_videos_of_one_name_can_be_told_apart(app: AppTest) -> None:
@@ -186,7 +192,7 @@ def test_a_strangers_name_is_no_markup_wherever_it_is_shown(app: AppTest) -> Non
     app.run()
     wait_for_answer(app)
     (choice,) = app.get("button_group")
-    shown = [app.subheader[0].value, *(option.content for option in choice.proto.options)]
+    shown = [app.header[0].value, *(option.content for option in choice.proto.options)]
     for text in shown:
         assert "![x]" not in text
         assert "http://" not in text.replace("\\", "")
@@ -275,12 +281,13 @@ def test_the_model_page_tells_what_stands_in_the_card(app: AppTest, model: Recog
     assert not app.exception
     said = texts(app)
     assert model.fingerprint in said
-    assert f"The {len(model.labels)} actions that it knows" in said
+    assert f"It knows {len(model.labels)} actions" in said
+    assert "How often is it right?" in said
+    assert all(plain(limit) in said for limit in model.card.limits)
     assert [metric.value for metric in app.metric] == [
         f"{figure.value:.1%}" for figure in model.card.measured.figures
     ]
-    (table,) = app.dataframe
-    assert len(table.value) == len(model.labels)
+    assert said.count("<tr>") > len(model.labels)
 
 
 def test_another_bundle_of_the_owner_can_be_chosen(
@@ -296,7 +303,7 @@ def test_another_bundle_of_the_owner_can_be_chosen(
     assert "not-a-bundle" not in menu.options
     menu.set_value("our-own").run()
     assert not app.exception
-    assert app.session_state["model"] == "our-own"
+    assert app.session_state["visitor"].model_name == "our-own"
 
 
 def test_a_broken_bundle_gives_way_to_the_default(
@@ -316,7 +323,7 @@ def test_a_broken_bundle_gives_way_to_the_default(
         assert not app.exception
         (warning,) = app.warning
         assert "The model “own\\*” cannot be used" in warning.value
-        assert app.selectbox[0].value == menu.options[0] == app.session_state["model"]
+        assert app.selectbox[0].value == menu.options[0] == app.session_state["visitor"].model_name
         assert model.fingerprint in texts(app)
     assert "the model own* cannot be used" in caplog.text
     assert "encoder.onnx: missing" in caplog.text

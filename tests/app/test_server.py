@@ -22,10 +22,11 @@ def test_both_ways_to_start_have_the_same_settings() -> None:
 
 def test_every_setting_is_one_that_streamlit_knows() -> None:
     known = set(config.get_config_options())
-    given = options(HERE, max_upload_mb=7)
+    given = options(HERE, max_upload_mb=7, open_browser=False)
     assert set(given) - known == set()
     assert len(given) > 25
     assert given["server.maxUploadSize"] == 7
+    assert given["server.headless"] is True, "no browser is opened"
     assert given["client.showErrorDetails"] == "none"
     assert given["browser.gatherUsageStats"] is False
     assert "server.sslCertFile" not in given
@@ -63,6 +64,7 @@ def test_https_hands_over_the_files_and_the_addresses() -> None:
     files = CertificateFiles(Path("c.pem"), Path("k.pem"))
     address = Address(listen="0.0.0.0", port=9000, names=("10.0.0.7", "::1"), certificate=files)
     assert address.urls == ("https://10.0.0.7:9000", "https://[::1]:9000")
-    given = options(address, max_upload_mb=200)
+    given = options(address, max_upload_mb=200, open_browser=True)
     assert (given["server.sslCertFile"], given["server.sslKeyFile"]) == ("c.pem", "k.pem")
+    assert given["server.headless"] is False, "Streamlit opens a browser"
     assert given["server.corsAllowedOrigins"] == list(address.urls)

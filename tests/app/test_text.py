@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from actionstream.app.text import MOST_LETTERS, html, plain, readable, shortened
+from actionstream.app.text import MOST_LETTERS, clock, html, plain, readable, shortened
 
 
 @pytest.mark.parametrize(
@@ -50,3 +50,11 @@ def test_a_long_name_keeps_both_ends() -> None:
     assert short.startswith("aaa")
     assert short.endswith("a.mp4")
     assert shortened("short.mp4") == "short.mp4"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0, "0.0 s"), (3.24, "3.2 s"), (65, "1:05"), (3605, "1:00:05"), (-1, "0.0 s")],
+)
+def test_times_are_said_as_people_say_them(seconds: float, words: str) -> None:
+    assert clock(seconds) == words

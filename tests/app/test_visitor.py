@@ -9,32 +9,32 @@ from pathlib import Path
 
 import pytest
 
-from actionstream.app.jobs import Runner
-from actionstream.app.space import NoRoomError, Space
+from actionstream.app.jobs import JobQueue
+from actionstream.app.quota import Quota, QuotaExceededError
 from actionstream.app.visitor import MOST_VIDEOS, TooManyVideosError, Visitor
 from actionstream.errors import BundleError
 from actionstream.recognizer import Recognizer
 
 
 @pytest.fixture
-def runner() -> Iterator[Runner]:
-    running = Runner(lambda: None)
+def queue() -> Iterator[JobQueue]:
+    running = JobQueue(lambda: None)
     yield running
     running.close()
 
 
 @pytest.fixture
-def space(tmp_path: Path) -> Space:
-    return Space(tmp_path, 1_000_000)
+def quota(tmp_path: Path) -> Quota:
+    return Quota(tmp_path, 1_000_000)
 
 
 def no_model() -> Recognizer:
     raise BundleError("none", ["not needed here"])
 
 
-def test_files_are_private_and_under_random_names(runner: Runner, space: Space) -> None:
-    visitor, other = Visitor.arrive(space), Visitor.arrive(space)
-    job = visitor.add("../../evil name.MP4", io.BytesIO(b"abc"), runner, no_model)
+def test_files_are_private_and_under_random_names(queue: JobQueue, quota: Quota) -> None:
+    visitor, other = Visitor.arrive(quota), Visitor.arrive(quota)
+    job = visitor.add("../../evil name.MP4", io.BytesIO(b"abc"), queue, no_model)
     assert job.source.parent == visitor.folder != other.folder
     assert stat.S_IMODE(visitor.folder.stat().st_mode) == 0o700
     assert "evil" not in job.source.name
@@ -44,15 +44,15 @@ def test_files_are_private_and_under_random_names(runner: Runner, space: Space) 
 
 
 @pytest.mark.parametrize("name", ["clip", "clip.", "clip.a/b", "clip.toolongasuffix", "clip.ü"])
-def test_a_strange_suffix_is_left_out(name: str, runner: Runner, space: Space) -> None:
-    job = Visitor.arrive(space).add(name, io.BytesIO(b"abc"), runner, no_model)
+def test_a_strange_suffix_is_left_out(name: str, queue: JobQueue, quota: Quota) -> None:
+    job = Visitor.arrive(quota).add(name, io.BytesIO(b"abc"), queue, no_model)
     assert job.source.suffix == ""
 
 
-def test_removing_a_video_removes_its_files_only(runner: Runner, space: Space) -> None:
-    visitor = Visitor.arrive(space)
+def test_removing_a_video_removes_its_files_only(queue: JobQueue, quota: Quota) -> None:
+    visitor = Visitor.arrive(quota)
     first, second = (
-        visitor.add(name, io.BytesIO(b"abc"), runner, no_model) for name in ("a.mp4", "b.mp4")
+        visitor.add(name, io.BytesIO(b"abc"), queue, no_model) for name in ("a.mp4", "b.mp4")
     )
     first.source.with_name(f"{first.source.stem}-annotated.mp4").touch()
     visitor.remove(first)
@@ -60,61 +60,65 @@ def test_removing_a_video_removes_its_files_only(runner: Runner, space: Space) -
     assert list(visitor.folder.iterdir()) == [second.source]
 
 
-def test_leaving_frees_everything(runner: Runner, space: Space) -> None:
-    visitor = Visitor.arrive(space)
-    job = visitor.add("a.mp4", io.BytesIO(b"abc"), runner, no_model)
-    visitor.leave()
-    visitor.leave()
+def test_leaving_frees_everything(queue: JobQueue, quota: Quota) -> None:
+    visitor = Visitor.arrive(quota)
+    job = visitor.add("a.mp4", io.BytesIO(b"abc"), queue, no_model)
+    visitor.come("one tab")
+    visitor.come("another tab")
+    visitor.leave("one tab")
+    assert not visitor.closed
+    visitor.leave("another tab")
+    visitor.leave("another tab")
     assert visitor.closed
     assert job.is_cancelled()
-    assert list(space.root.iterdir()) == []
+    assert list(quota.root.iterdir()) == []
 
 
-def test_there_is_a_most(runner: Runner, space: Space) -> None:
-    visitor = Visitor.arrive(space)
+def test_there_is_a_most(queue: JobQueue, quota: Quota) -> None:
+    visitor = Visitor.arrive(quota)
     for number in range(MOST_VIDEOS):
-        visitor.add(f"{number}.mp4", io.BytesIO(b"abc"), runner, no_model)
+        visitor.add(f"{number}.mp4", io.BytesIO(b"abc"), queue, no_model)
     with pytest.raises(TooManyVideosError):
-        visitor.add("more.mp4", io.BytesIO(b"abc"), runner, no_model)
+        visitor.add("more.mp4", io.BytesIO(b"abc"), queue, no_model)
     assert len(list(visitor.folder.iterdir())) == MOST_VIDEOS
 
 
-def test_room_is_shared_by_all_and_free_when_somebody_leaves(runner: Runner, space: Space) -> None:
+def test_room_is_shared_by_all_and_free_when_somebody_leaves(queue: JobQueue, quota: Quota) -> None:
     """A video needs three times its size, for what is made of it."""
-    first, second = Visitor.arrive(space), Visitor.arrive(space)
-    first.add("a.mp4", io.BytesIO(bytes(300_000)), runner, no_model)
-    with pytest.raises(NoRoomError):
-        second.add("b.mp4", io.BytesIO(bytes(300_000)), runner, no_model)
+    first, second = Visitor.arrive(quota), Visitor.arrive(quota)
+    first.add("a.mp4", io.BytesIO(bytes(300_000)), queue, no_model)
+    with pytest.raises(QuotaExceededError):
+        second.add("b.mp4", io.BytesIO(bytes(300_000)), queue, no_model)
     assert list(second.folder.iterdir()) == []
     assert second.jobs == []
-    second.add("small.mp4", io.BytesIO(bytes(200_000)), runner, no_model)
-    assert space.used_bytes() == 500_000
-    first.leave()
-    assert space.used_bytes() == 200_000
-    kept = second.add("b.mp4", io.BytesIO(bytes(250_000)), runner, no_model)
+    second.add("small.mp4", io.BytesIO(bytes(200_000)), queue, no_model)
+    assert quota.used_bytes() == 500_000
+    first.leave("its tab")
+    assert quota.used_bytes() == 200_000
+    kept = second.add("b.mp4", io.BytesIO(bytes(250_000)), queue, no_model)
     second.remove(kept)
-    assert space.used_bytes() == 200_000
+    assert quota.used_bytes() == 200_000
 
 
 def test_copies_count_and_may_pass_the_limit_only_until_it_is_checked(
-    runner: Runner, space: Space
+    queue: JobQueue, quota: Quota
 ) -> None:
-    visitor = Visitor.arrive(space)
-    job = visitor.add("a.mp4", io.BytesIO(bytes(300_000)), runner, no_model)
-    space.check()
+    visitor = Visitor.arrive(quota)
+    job = visitor.add("a.mp4", io.BytesIO(bytes(300_000)), queue, no_model)
+    quota.check()
     job.source.with_name(f"{job.source.stem}-annotated.mp4").write_bytes(bytes(800_000))
-    with pytest.raises(NoRoomError):
-        space.check()
+    with pytest.raises(QuotaExceededError):
+        quota.check()
     visitor.remove(job)
-    space.check()
+    quota.check()
 
 
-def test_a_failed_upload_leaves_nothing(runner: Runner, space: Space) -> None:
+def test_a_failed_upload_leaves_nothing(queue: JobQueue, quota: Quota) -> None:
     class Broken(io.BytesIO):
         def read(self, size: int | None = -1) -> bytes:
             raise OSError("the disk is full")
 
-    visitor = Visitor.arrive(space)
+    visitor = Visitor.arrive(quota)
     with pytest.raises(OSError, match="disk is full"):
-        visitor.add("a.mp4", Broken(), runner, no_model)
+        visitor.add("a.mp4", Broken(), queue, no_model)
     assert list(visitor.folder.iterdir()) == []

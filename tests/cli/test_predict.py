@@ -18,7 +18,7 @@ import pytest
 from cli_process import COMMAND, Result, Run, environment
 from clips import make_clip
 
-from actionstream.draw import spoken
+from actionstream.draw import display_name
 from actionstream.recognizer import Recognizer
 from actionstream.video import VIDEO_EXTENSIONS, VideoReader
 
@@ -125,7 +125,7 @@ def test_table(predict: Predict, videos: Path, bad: dict[str, str], model: Recog
     assert done.code == 1
     assert done.lines[0].split() == ["SOURCE", "ACTION", "SURE", "TOP", "3", "WHEN"]
     best = model.recognize(videos / "a.avi").top(1)[0]
-    assert f"{spoken(best.label)} {best.confidence:.0%}" in done.lines[1]
+    assert f"{display_name(best.label)} {best.confidence:.0%}" in done.lines[1]
     assert done.lines[3].startswith("empty.mp4 ")
     assert "error: " in done.lines[3]
     assert len(done.lines) == 4

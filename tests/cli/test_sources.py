@@ -197,3 +197,22 @@ def test_a_folder_that_cannot_be_listed(tree: Path, monkeypatch: pytest.MonkeyPa
     assert locked.error is not None
     assert locked.error.kind == "unreadable"
     assert good.error is None
+
+
+@pytest.mark.parametrize(
+    "word", ["0", "rtsp://camera.local/live", "http://me:secret@host/live?key=x"]
+)
+def test_a_camera_or_stream_is_sent_to_webcam(word: str) -> None:
+    (source,) = expand([word])
+    assert (source.name, source.path) == (word, None)
+    assert source.error is not None
+    assert source.error.kind == "unsupported"
+    assert "actionstream webcam" in str(source.error)
+    assert "secret" not in str(source.error)
+
+
+def test_a_file_that_is_called_0_is_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("0").touch()
+    (source,) = expand(["0"])
+    assert (source.path, source.error) == ("0", None)

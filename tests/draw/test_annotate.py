@@ -43,7 +43,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str | None, str, int]]:
     """What was drawn on each frame: label shown, status, looks needed; drawn for real, too."""
     calls: list[tuple[str | None, str, int]] = []
 
-    def watched(pixels: Pixels, reading: Reading, *, looks_needed: int = 0) -> Pixels:
+    def watched(pixels: Pixels, reading: Reading, *, looks_needed: int, corner: str) -> Pixels:
         calls.append((reading.shown, reading.status, looks_needed))
         return draw(pixels, reading, looks_needed=looks_needed)
 
@@ -129,8 +129,9 @@ def test_sound_is_kept(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("rotation", [90, 180, 270])
-def test_rotation_is_right(rotation: int, tmp_path: Path) -> None:
+def test_rotation_is_right(rotation: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The stored picture is turned, the annotated one stands upright and says so."""
+    monkeypatch.setattr(module.Corner, "choose", lambda *_: "top left")
     clip = make_clip(tmp_path / "clip.mp4", size=(160, 240), rotation=rotation, frames=20)
     annotate(clip, tiny_model().recognize(clip), tmp_path / "out.mp4")
     facts = probe(tmp_path / "out.mp4")

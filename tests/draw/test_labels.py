@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import unicodedata
+from dataclasses import replace
 from itertools import combinations
-from pathlib import Path
 
+import numpy as np
 import pytest
 
-from actionstream.draw import colour_of, percent, spoken
+from actionstream.bundle.card import CARD_NAME, parse
+from actionstream.bundle.folder import resolve
+from actionstream.draw import colour_of, display_name, headline, percent
+from actionstream.results import Answer, Segment
 
 
 @pytest.mark.parametrize(
@@ -31,7 +35,7 @@ from actionstream.draw import colour_of, percent, spoken
     ],
 )
 def test_labels_are_said_as_people_write_them(label: str, words: str) -> None:
-    assert spoken(label) == words
+    assert display_name(label) == words
 
 
 @pytest.mark.parametrize(
@@ -46,8 +50,8 @@ def test_nothing_is_said_to_be_certain(share: float, words: str) -> None:
 
 
 def test_an_accent_stored_apart_is_joined_and_a_broken_byte_dropped() -> None:
-    assert spoken(unicodedata.normalize("NFD", "café")) == "café"
-    assert spoken("caf\udce9") == "caf"
+    assert display_name(unicodedata.normalize("NFD", "café")) == "café"
+    assert display_name("caf\udce9") == "caf"
 
 
 def test_a_label_has_one_colour_for_ever() -> None:
@@ -65,8 +69,21 @@ def test_colours_are_apart_and_seen_on_both_grounds() -> None:
         assert 40 < 0.3 * colour[0] + 0.59 * colour[1] + 0.11 * colour[2] < 200
 
 
-@pytest.mark.clips
-def test_the_27_actions_at_hand_have_27_colours(data_dir: Path) -> None:
-    labels = [folder.name for folder in (data_dir / "ucf101").iterdir() if folder.is_dir()]
-    assert len(labels) == 27
-    assert len({colour_of(label) for label in labels}) == 27
+def test_the_actions_of_the_shipped_bundle_have_different_colours() -> None:
+    labels = parse((resolve() / CARD_NAME).read_bytes()).labels
+    assert len({colour_of(label) for label in labels}) == len(labels) >= 27
+
+
+def test_several_actions_are_named_with_their_times() -> None:
+    parts = (
+        Segment(0.0, 6.8, "JumpingJack", 0.9),
+        Segment(6.8, 8.0, None, None),
+        Segment(8.0, 14.2, "Biking", 0.8),
+    )
+    labels, probabilities = ("Biking", "JumpingJack"), np.array([0.6, 0.4], np.float32)
+    answer = Answer("a.mp4", labels, probabilities, known=True, segments=parts)
+    assert headline(answer) == "Biking"
+    assert headline(replace(answer, several=True)) == "Jumping Jack 0-7 s, Biking 8-14 s"
+    assert headline(replace(answer, known=False)) == "no known action"
+    many = replace(answer, several=True, segments=parts * 5)
+    assert headline(many).endswith(", …")

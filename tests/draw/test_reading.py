@@ -9,7 +9,7 @@ import av
 import numpy as np
 import pytest
 
-from actionstream.draw import draw_reading, reading, spoken
+from actionstream.draw import display_name, draw_reading, reading
 from actionstream.draw.layout import lay_out
 from actionstream.draw.text import BOLD, Text, fit
 from actionstream.errors import FrameError
@@ -185,12 +185,12 @@ def assert_whole(labels: list[str], width: int, height: int) -> None:
     assert layout.runners_up == 2
     assert layout.right < width - layout.margin
     for label in labels:
-        text = Text(spoken(label), layout.big, BOLD)
+        text = Text(display_name(label), layout.big, BOLD)
         with_number = layout.has_room_for_number(text)
         assert with_number
         headline = layout.headline(text, with_number=with_number)
-        runner = layout.runner_up(spoken(label))
-        assert (headline.words, runner.words) == (spoken(label), spoken(label))
+        runner = layout.runner_up(display_name(label))
+        assert (headline.words, runner.words) == (display_name(label), display_name(label))
         assert headline.size >= 8
         assert runner.size >= 8
 
@@ -220,7 +220,7 @@ def test_small_frames_carry_each_confidence_and_the_runners_up(
     unnamed = draw_reading(ground(width, height, kind), "", 0.61, [])
     first_line = slice(0, layout.margin + layout.pad + layout.big)
     assert (base != unnamed).any(axis=2)[first_line].sum() >= 150, "the action is there, too"
-    texts = [Text(spoken(label), layout.big, BOLD) for label in LONGEST]
+    texts = [Text(display_name(label), layout.big, BOLD) for label in LONGEST]
     assert [layout.headline(text, with_number=True).words for text in texts] == [
         text.words for text in texts
     ]

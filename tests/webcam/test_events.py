@@ -15,9 +15,10 @@ from streams import eventually
 from tiny import RED, plain, tiny_model
 
 from actionstream.results import Reading
-from actionstream.webcam.announcer import MOST_WAITING, Announcer
 from actionstream.webcam.events import (
+    MOST_WAITING,
     ActionEvent,
+    Announcer,
     EventFinder,
     EventLog,
 )

@@ -58,7 +58,7 @@ def test_the_page_and_its_policy(page: LivePage) -> None:
 
 def test_the_status_is_asked_for_anew(page: LivePage) -> None:
     values = iter([{"shown": "Läufer"}, {"shown": None}])
-    page.tell_by(lambda: next(values))
+    page.make_status = lambda: next(values)
     for expected in ({"shown": "Läufer"}, {"shown": None}):
         response, connection = get(page, "/status.json")
         assert json.loads(response.read()) == expected

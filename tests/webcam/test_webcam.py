@@ -25,6 +25,8 @@ from clips import make_clip
 from PIL import Image
 from streams import PATIENCE_SECONDS, eventually
 
+from actionstream.video import VideoReader
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 FFMPEG = shutil.which("ffmpeg")
 SYSTEM_PYTHON = "/usr/bin/python3"
@@ -247,21 +249,42 @@ def picture_of(port: int) -> bytes:
 @needs_ffmpeg
 @pytest.mark.clips
 def test_it_ends_by_itself_and_sums_up_all_that_it_saw(
-    start: Start, ucf101_clip: Callable[..., Path]
+    start: Start, ucf101_clip: Callable[..., Path], tmp_path: Path
 ) -> None:
     """Also when the camera was gone by then: the figures are of the session, not of its end."""
     port = free_port()
     camera = http_camera(start, port, ucf101_clip("PlayingPiano"))
-    watching = webcam(start, f"http://127.0.0.1:{port}/live", "--seconds", "14", "--port", "0")
+    kept = tmp_path / "kept.mp4"
+    watching = webcam(
+        start,
+        *(f"http://127.0.0.1:{port}/live", "--seconds", "14", "--port", "0"),
+        *("--record", str(kept)),
+    )
     watching.says("^connected")
     time.sleep(6)
     camera.end()
     assert watching.wait() == 0
     summed_up = re.compile(r" *\d+\.\d to \d+\.\d s  .+  (>?\d+|<1)%")
     assert any(summed_up.fullmatch(line) for line in watching.out)
-    closing = re.search(r"camera (\d+)/s, answers (\d+\.\d)/s over", watching.err[-1])
-    assert closing is not None, watching.err[-1]
+    closing = re.search(r"camera (\d+)/s, answers (\d+\.\d)/s over", watching.err[-2])
+    assert closing is not None, watching.err[-2]
     assert all(float(figure) > 0 for figure in closing.groups())
+    assert watching.err[-1] == f"recorded in {kept}"
+    with VideoReader(kept) as recorded:
+        frames = list(recorded)
+        greens = [is_green(frame.to_rgb()) for frame in frames[-20:]]
+    assert 4 < frames[-1].time_seconds < 12, "it ends with the camera's last picture"
+    assert any(greens), "the answer is on it"
+    again = webcam(start, "0", "--record", str(kept))
+    assert again.wait() == 2
+    assert "--overwrite" in again.err[-1]
+
+
+def is_green(rgb: np.ndarray) -> bool:
+    """Whether the headline's green is in the picture."""
+    pixels = rgb.astype(int)
+    green = (pixels[..., 1] > 150) & (pixels[..., 0] < 90) & (pixels[..., 2] < 150)
+    return int(green.sum()) > 50
 
 
 @pytest.mark.torch
@@ -335,6 +358,9 @@ def test_a_playlist_is_refused_in_words_and_not_tried_again(start: Start) -> Non
         (("0", "--page", "--text"), "not allowed with"),
         (("0", "--text", "--on-action", "no-such-program-here"), "no program"),
         (("0", "--text", "--events", "/no/such/folder/e.jsonl"), "No such file"),
+        (("0", "--record", "/no/such/folder/e.mp4"), "there is no folder"),
+        (("0", "--record", "e.avi"), "a recording is an MP4"),
+        ((__file__,), f"actionstream predict {__file__}"),
     ],
 )
 def test_wrong_use_is_named(start: Start, words: tuple[str, ...], why: str) -> None:

@@ -1,7 +1,7 @@
 """A visitor's camera: WebRTC frames in, the same frames with the last reading drawn on them out.
 
-The WebRTC thread calls `recv` frame by frame. Nothing here waits for the
-model: the newest frame goes to the session's slot, the newest reading comes from it.
+The WebRTC thread calls `recv` frame by frame. Nothing here waits for the model: the newest frame
+goes to the session's slot, the newest reading comes from it.
 """
 
 from __future__ import annotations
@@ -10,9 +10,12 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from actionstream.draw import draw_reading
+from streamlit_webrtc import VideoProcessorBase
+
+from actionstream.draw import Corner, draw_reading
 from actionstream.draw.annotate import draw
 from actionstream.errors import ActionstreamError, BusyError
 from actionstream.live import Session, SessionStatistics
@@ -28,6 +31,9 @@ LinkState = Literal["waiting", "running", "busy", "failed", "ended"]
 BUSY_RETRY_SECONDS = 2.0
 """How often a camera without a place asks for one again."""
 
+SHOWN_SECONDS = 0.5
+"""How long a reading is shown at least: page and picture say the same, and figures can be read."""
+
 MOST_PIXELS = 1280 * 720
 """Larger frames are shrunk to this at once; the page asks for 480x360."""
 
@@ -38,15 +44,27 @@ STILL_SECONDS = 2.0
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Minute:
+    """The last minute of a camera: its readings, what was shown, and when it ended (or now)."""
+
+    readings: tuple[Reading, ...] = ()
+    segments: tuple[Segment, ...] = ()
+    end_seconds: float = 0.0
+
+
 class CameraLink:
-    """One visitor's camera on one model. All methods are safe from any thread.
+    """One camera on one model. All methods are safe from any thread.
 
     The session is opened at the first frame and closed by `end` (the connection is gone) or
     `pause` (the visitor's page is gone, perhaps for a moment).
     """
 
-    def __init__(self, open_session: Callable[[], Session], looks_needed: int) -> None:
+    def __init__(
+        self, open_session: Callable[[], Session], looks_needed: int, *, mirror: bool = False
+    ) -> None:
         self._open, self._looks_needed = open_session, looks_needed
+        self._clock = time.monotonic
         self._lock = threading.Lock()
         self._session: Session | None = None
         self._paused = False
@@ -56,6 +74,11 @@ class CameraLink:
         self._ended: float | None = None
         self._newest: float | None = None
         self._small: tuple[float, VideoFrame] | None = None
+        self._shown: tuple[float, Reading] | None = None
+        self._kept = Minute()
+        self._corner = Corner()
+        self.mirror = mirror
+        """Whether the picture goes back mirrored. The model sees it as the camera does."""
         self.size: tuple[int, int] | None = None
         """Width and height of the newest frame in pixels."""
 
@@ -69,14 +92,32 @@ class CameraLink:
         pixels = from_webrtc(frame)
         try:
             session.offer(pixels, self.now_seconds)
-            reading = session.latest
+            reading = self._next_shown(session.latest)
             if session.too_slow:  # an older answer would be wrong, "warming up" would not be true
                 return frame
         except ActionstreamError:
             _log.exception("a live stream failed")
             self._leave("failed")
             return frame
+        if self.mirror:
+            pixels = pixels[:, ::-1]
         return to_webrtc(self._draw(pixels, reading), frame)
+
+    def _next_shown(self, latest: Reading | None) -> Reading | None:
+        """The reading to show: another one after SHOWN_SECONDS, at once if it says something else.
+
+        `latest` is None before the first look and after a reset.
+        """
+        now, before = self.now_seconds, self._shown
+        if latest is None:
+            self._shown = None
+        elif (
+            before is None
+            or now - before[0] >= SHOWN_SECONDS
+            or (latest.status, latest.shown) != (before[1].status, before[1].shown)
+        ):
+            self._shown = now, latest
+        return None if self._shown is None else self._shown[1]
 
     def _still(self, frame: VideoFrame) -> VideoFrame:
         """A small picture, a new one now and then: who waits shall cost the others little.
@@ -88,10 +129,12 @@ class CameraLink:
         return self._small[1]
 
     def _draw(self, pixels: Pixels, reading: Reading | None) -> Pixels:
+        needed, corner = self._looks_needed, self._corner.choose(pixels)
         if reading is None:  # before the first look
-            needed = self._looks_needed
-            return draw_reading(pixels, None, 0.0, [], status="warming_up", looks_needed=needed)
-        return draw(pixels, reading, looks_needed=self._looks_needed)
+            return draw_reading(
+                pixels, None, 0.0, [], status="warming_up", looks_needed=needed, corner=corner
+            )
+        return draw(pixels, reading, looks_needed=needed, corner=corner)
 
     def _serving(self) -> Session | None:
         """The open session; opened now if there is none, None if that cannot be."""
@@ -128,23 +171,21 @@ class CameraLink:
         return 0.0 if self._newest is None else time.monotonic() - self._newest
 
     @property
-    def latest(self) -> Reading | None:
-        """The newest reading; None before the first one and after the end."""
-        session = self._session
-        try:
-            return None if session is None else session.latest
-        except ActionstreamError:
-            return None
+    def shown(self) -> Reading | None:
+        """The reading that stands on the picture; None before the first one and after the end."""
+        return None if self._session is None or self._shown is None else self._shown[1]
 
-    def segments(self) -> tuple[Segment, ...]:
-        """What was shown in the last minute, in seconds of `now_seconds`' clock."""
+    def minute(self) -> Minute:
+        """The last minute, in seconds of the camera's own clock; after the end, that before it."""
         session = self._session
-        return () if session is None else session.segments()
+        if session is None:
+            return self._kept
+        return Minute(session.history(), session.segments(), self.now_seconds)
 
     @property
     def now_seconds(self) -> float:
         """The time of this moment on the camera's own clock."""
-        return time.monotonic()
+        return self._clock()
 
     def statistics(self) -> SessionStatistics:
         session = self._session
@@ -168,7 +209,7 @@ class CameraLink:
             self._asked = float("-inf")
 
     def end(self) -> None:
-        """Give the place back for good. Harmless twice."""
+        """Give the place back for good and keep the last minute. Harmless twice."""
         if self._ended is None:
             self._ended = time.monotonic()
         self._leave("ended")
@@ -179,4 +220,23 @@ class CameraLink:
             if self._state != "ended":
                 self._state = state
         if session is not None:
+            readings, segments = session.history(), session.segments()
+            if readings:
+                self._kept = Minute(readings, segments, readings[-1].time_seconds)
+            self._shown = None
             session.close()
+
+
+class LinkProcessor(VideoProcessorBase):
+    """What streamlit-webrtc asks for: hands frames to the link and never waits."""
+
+    def __init__(self, link: CameraLink) -> None:
+        self._link = link
+
+    async def recv_queued(self, frames: list[VideoFrame]) -> list[VideoFrame]:
+        """All frames since the last call; exactly one goes back, or frames would pile up."""
+        return [self._link.recv(frames[-1])]
+
+    def on_ended(self) -> None:
+        """The camera's track has ended."""
+        self._link.end()

@@ -1,21 +1,24 @@
-"""Uploaded videos and the threads that work on them: one at a time, and fair to all visitors."""
+"""Uploaded videos and the queue of them: first come, first served, one of a visitor at a time."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
+import shutil
+import sys
 import threading
 import time
-from collections.abc import Callable, Hashable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
-from actionstream.app.job import Cancelled, Job, Stage
-from actionstream.app.space import NoRoomError
-from actionstream.app.turns import GIVE_UP_SECONDS, Turn, Turns
+from actionstream.app.quota import QuotaExceededError
+from actionstream.concurrency import Closing
 from actionstream.draw.annotate import annotate
 from actionstream.errors import VideoError
-from actionstream.progress import Progress
+from actionstream.progress import share
 from actionstream.recognizer import Recognizer
 from actionstream.results import Answer
 from actionstream.video import Limits
@@ -24,32 +27,116 @@ from actionstream.video.transcode import browser_playable, to_browser_mp4
 MOST_WAITING = 64
 """Videos of all visitors that may wait at once."""
 
-MOST_BEGUN = 6
-"""Videos, of as many visitors, that are begun at once: each holds a decoder's memory."""
+WORKERS = 2
+"""Videos, of as many visitors, that are worked on at once. One of 4096x2304 takes about 1 GB."""
+
+NICENESS = 5
+"""How far these threads stand back for cameras, where the system knows that of threads (Linux)."""
 
 LIMITS = Limits(max_frame_pixels=4096 * 2304)
 """What a stranger's video may cost. A few hundred kilobytes of H.264 can hold pictures of
 8192x8192, and drawing on those takes 4.5 GB."""
 
-LARGE_PIXELS = 1920 * 1088
-MOST_LARGE = 2
-"""Of videos with larger pictures than full HD so many are drawn and converted at once: one of
-4096x2304 takes about 1 GB, one of full HD 0.3 GB."""
-
-SLICE_SECONDS = 1.0
-"""How long a video is worked on while others wait: long beside what a change of turns costs."""
-
 CHECK_SECONDS = 1.0
-"""How often the room on the disk is looked at while videos are written."""
+"""How often the quota is looked at while videos are written."""
 
 END_SECONDS = 10.0
-"""How long `Runner.close` waits for its threads."""
+"""How long `JobQueue.close` waits for its threads."""
+
+Stage = Literal["waiting", "reading", "drawing", "converting", "done", "failed", "cancelled"]
+FINISHED: frozenset[Stage] = frozenset({"done", "failed", "cancelled"})
+OUTPUTS = ("annotated", "browser")
 
 _log = logging.getLogger(__name__)
 
 
 class QueueFullError(Exception):
     """Too many videos wait."""
+
+
+class Cancelled(Exception):
+    """Raised inside a job's progress call to leave it."""
+
+
+@dataclass(eq=False, slots=True)
+class Job:
+    """One video of one visitor. Pages read the fields, a thread of the queue writes them.
+
+    name:      what the visitor called it.
+    source:    the file as it came, in the visitor's private folder.
+    stage:     where it stands; `share` of that stage is done, 0 to 1.
+    answer:    there from the stage "drawing" on.
+    annotated: the video with the readings drawn on it, once done.
+    original:  the video as a browser plays it: `source` itself or a converted copy.
+    error:     why there is no answer, or no annotated video or original if there is an answer.
+    """
+
+    name: str
+    source: Path
+    stage: Stage = "waiting"
+    share: float = 0.0
+    answer: Answer | None = None
+    original: Path | None = None
+    annotated: Path | None = None
+    error: Exception | None = None
+    _began: float = field(default_factory=time.monotonic)
+    _cancel: threading.Event = field(default_factory=threading.Event)
+    _takes_folder: bool = False
+
+    @property
+    def key(self) -> str:
+        """What tells it from the visitor's others."""
+        return self.source.stem
+
+    @property
+    def finished(self) -> bool:
+        return self.stage in FINISHED
+
+    def seconds_left(self) -> float | None:
+        """How much longer this stage takes at its pace so far; None while that is a guess."""
+        if self.share < 0.02 or self.stage == "waiting" or self.finished:
+            return None
+        return (time.monotonic() - self._began) * (1 - self.share) / self.share
+
+    def cancel(self, *, take_folder: bool = False) -> None:
+        """Ask the queue to drop it; it does so at its next progress call, with what it has made.
+
+        With `take_folder` the folder that the video lies in goes, too.
+        """
+        self._takes_folder = self._takes_folder or take_folder
+        self._cancel.set()
+        if self.stage == "waiting":
+            self.stage = "cancelled"
+
+    def is_cancelled(self) -> bool:
+        return self._cancel.is_set()
+
+    def report(self, done: float, total: float | None) -> None:
+        """How far the stage has come. Raises Cancelled to leave it."""
+        self.check()
+        self.share = share(done, total)
+
+    def check(self) -> None:
+        """Raise Cancelled if it is."""
+        if self._cancel.is_set():
+            raise Cancelled
+
+    def begin(self, stage: Stage) -> None:
+        self.check()
+        self.stage, self.share, self._began = stage, 0.0, time.monotonic()
+
+    def output(self, name: str) -> Path:
+        """Where a video goes that is made of this one: one of OUTPUTS."""
+        return self.source.with_name(f"{self.key}-{name}.mp4")
+
+    def discard(self) -> None:
+        """Delete what was made. Whoever cancels deletes too, but a file may appear just then."""
+        self.annotated = self.original = None
+        for name in OUTPUTS:
+            with contextlib.suppress(OSError):
+                self.output(name).unlink(missing_ok=True)
+        if self._takes_folder:
+            shutil.rmtree(self.source.parent, ignore_errors=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,35 +146,31 @@ class _Item:
     visitor: Hashable
 
 
-class Runner:
-    """Owns the threads that work on videos.
+class JobQueue(Closing):
+    """Owns WORKERS threads that work on videos.
 
-    One works at any moment, so that live visitors keep a core. A visitor's videos come one after
-    the other, in their order; those of several visitors take turns of a second, so that a film of
-    hours holds up nobody else.
+    A visitor's videos come one after the other, so that many of one visitor, or a film of hours,
+    leave a thread for the others.
 
     Args:
-        check_room: raises NoRoomError when the files that are written take too much room.
+        check_quota: raises QuotaExceededError when what is written takes too much of the disk.
     """
 
-    def __init__(self, check_room: Callable[[], None]) -> None:
+    def __init__(self, check_quota: Callable[[], None]) -> None:
         self._changed = threading.Condition()
         self._waiting: list[_Item] = []
-        self._begun: dict[Hashable, Job] = {}
+        self._running: dict[Hashable, Job] = {}  # by visitor
         self._closing = False
-        self._check_room = check_room
-        self._room_seen = time.monotonic()
-        self._turns = Turns(SLICE_SECONDS)
-        self._large = threading.Semaphore(MOST_LARGE)
+        self._check_quota = check_quota
         self._threads = [
             threading.Thread(target=self._run, name=f"actionstream-jobs-{number}", daemon=True)
-            for number in range(MOST_BEGUN)
+            for number in range(WORKERS)
         ]
         for thread in self._threads:
             thread.start()
 
     def submit(self, job: Job, model: Callable[[], Recognizer], *, visitor: Hashable) -> None:
-        """Queue a job of this visitor; `model` is called in the runner's thread.
+        """Queue a job of this visitor; `model` is called in the queue's thread.
 
         Raises:
             QueueFullError: MOST_WAITING videos wait already.
@@ -99,11 +182,17 @@ class Runner:
             self._waiting.append(_Item(job, model, visitor))
             self._changed.notify_all()
 
+    def before(self, job: Job) -> int:
+        """How many videos wait before this one."""
+        with self._changed:
+            waiting = [item.job for item in self._waiting]
+        return waiting.index(job) if job in waiting else 0
+
     def close(self) -> None:
         """Drop what waits, leave the jobs in hand and end the threads. Harmless twice."""
         with self._changed:
             self._closing = True
-            for job in (*(item.job for item in self._waiting), *self._begun.values()):
+            for job in (*(item.job for item in self._waiting), *self._running.values()):
                 job.cancel()
             self._waiting.clear()
             self._changed.notify_all()
@@ -112,108 +201,61 @@ class Runner:
             thread.join(max(deadline - time.monotonic(), 0.0))
 
     def _run(self) -> None:
+        if sys.platform == "linux":
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
         while (item := self._next()) is not None:
-            self._do(item)
+            item.job.stage = self._finish(item)
             with self._changed:
-                del self._begun[item.visitor]
+                del self._running[item.visitor]
                 self._changed.notify_all()
 
     def _next(self) -> _Item | None:
-        """The first waiting video of a visitor who has none begun; None when closing."""
+        """The first waiting video of a visitor who has none in hand; None when closing."""
         with self._changed:
             while not self._closing:
                 for item in self._waiting:
-                    if item.visitor not in self._begun:
+                    if item.visitor not in self._running:
                         self._waiting.remove(item)
-                        self._begun[item.visitor] = item.job
+                        self._running[item.visitor] = item.job
                         return item
                 self._changed.wait()
         return None
 
-    def _do(self, item: _Item) -> None:
-        stage = self._try(item)
-        if stage != "done":
-            item.job.discard()
-        item.job.stage = stage
-
-    def _try(self, item: _Item) -> Stage:
+    def _finish(self, item: _Item) -> Stage:
+        """Work on it; the stage in which it ends. What goes wrong ends this job only."""
         job = item.job
         try:
             self._work(job, item.model())
+            job.check()  # cancelled while the last file got its name: nobody has removed that
         except Cancelled:
+            job.discard()
             return "cancelled"
-        except NoRoomError:
-            job.out_of_room = True
-        except VideoError as error:
-            job.error = error
-        except Exception:  # noqa: BLE001  one video must not end the thread for all others
-            _log.exception("a video could not be worked on")
-        else:
-            return "done"
-        return "failed"
+        except Exception as error:  # noqa: BLE001  the thread serves all others, too
+            if not isinstance(error, VideoError | QuotaExceededError):
+                _log.exception("a video could not be worked on")
+            job.error = error.with_traceback(None)
+            if job.answer is None or isinstance(error, QuotaExceededError):
+                job.discard()
+        return "failed" if job.answer is None else "done"
 
     def _work(self, job: Job, model: Recognizer) -> None:
-        with self._turns.taking(job.is_cancelled) as turn:
-            job.begin("reading")
-            answer = self._read(job, model, turn)
-            job.answer = answer
-            job.begin("drawing")
-        with self._place_for(job, answer), self._turns.taking(job.is_cancelled) as turn:
-            self._draw(job, answer, turn)
-        job.check()  # cancelled while the last file got its name: whoever did it has not seen it
+        looked = time.monotonic()
 
-    def _read(self, job: Job, model: Recognizer, turn: Turn) -> Answer:
-        before, progress = turn.waited_seconds, self._progress(job, turn)
-        answer = model.recognize(job.source, source=job.name, progress=progress, limits=LIMITS)
-        return _without_waiting(answer, turn.waited_seconds - before)
+        def progress(done: float, total: float | None, _: str) -> None:
+            nonlocal looked
+            job.report(done, total)
+            if time.monotonic() - looked >= CHECK_SECONDS:
+                looked = time.monotonic()
+                self._check_quota()
 
-    def _draw(self, job: Job, answer: Answer, turn: Turn) -> None:
-        progress, annotated = self._progress(job, turn), job.output("annotated")
-        annotate(job.source, answer, annotated, progress=progress, limits=LIMITS)
+        job.begin("reading")
+        job.answer = model.recognize(job.source, source=job.name, progress=progress, limits=LIMITS)
+        job.begin("drawing")
+        annotated = job.output("annotated")
+        annotate(job.source, job.answer, annotated, progress=progress, limits=LIMITS)
         job.annotated = annotated
         job.begin("converting")
-        job.original = _playable(job, lambda share: progress(share, 1.0, job.name))
-
-    def _progress(self, job: Job, turn: Turn) -> Progress:
-        def progress(done_seconds: float, all_seconds: float | None, _: str) -> None:
-            turn.pass_on()
-            job.report(done_seconds, all_seconds)
-            self._look_at_room()
-
-        return progress
-
-    @contextmanager
-    def _place_for(self, job: Job, answer: Answer) -> Iterator[None]:
-        """One of MOST_LARGE places if its pictures are large; waits for it without a turn."""
-        video = answer.video
-        if video is None or video.width * video.height <= LARGE_PIXELS:
-            yield
-            return
-        while not self._large.acquire(timeout=GIVE_UP_SECONDS):
-            job.check()
-        try:
-            yield
-        finally:
-            self._large.release()
-
-    def _look_at_room(self) -> None:
-        now = time.monotonic()
-        if now - self._room_seen >= CHECK_SECONDS:
-            self._room_seen = now
-            self._check_room()
-
-
-def _without_waiting(answer: Answer, waited_seconds: float) -> Answer:
-    """The answer with the time of its own work only, not of others' turns."""
-    timing = answer.timing
-    if timing is None:
-        return answer
-    own = replace(
-        timing,
-        total_seconds=timing.total_seconds - waited_seconds,
-        decode_seconds=timing.decode_seconds - waited_seconds,
-    )
-    return replace(answer, timing=own)
+        job.original = _playable(job, lambda part: progress(part, 1.0, job.name))
 
 
 def _playable(job: Job, progress: Callable[[float], None]) -> Path:

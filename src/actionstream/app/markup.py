@@ -7,9 +7,10 @@ height. Pictures would not do: Streamlit keeps every picture of a fragment until
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
-from actionstream.app.text import html
-from actionstream.draw import colour_of, percent, spoken
+from actionstream.app.text import clock, html
+from actionstream.draw import colour_of, display_name, percent
 from actionstream.results import Candidate, Segment
 
 NO_ACTION = "No known action"
@@ -17,40 +18,53 @@ MOST_ROWS = 6
 """Labels with a row of their own in a timeline; the rest share one."""
 FINEST = 600
 """A timeline is drawn in at most this many pieces a row, however many segments there are."""
+MOST_STOPS = 40
+"""Pieces of a timeline that the keyboard stops at; more would be a trap."""
 
 
 def answer(
-    shown: str | None, confidence: float, top: Sequence[Candidate], *, note: str = ""
+    shown: str | None,
+    confidence: float,
+    top: Sequence[Candidate],
+    *,
+    note: str = "",
+    title: str | None = None,
 ) -> str:
-    """The top action in green (grey if it is no known one), the best candidates with bars."""
-    known = shown is not None
-    name = spoken(shown) if shown is not None else NO_ACTION
-    number = html(percent(confidence)) if known else ""
-    head = (
-        f'<div class="as-head {"as-known" if known else "as-unknown"}">'
-        f'<span class="as-label" data-testid="action">{html(name)}</span>'
-        f'<span class="as-number" data-testid="confidence">{number}</span></div>'
-    )
+    """The top action in green (grey if it is no known one), the best candidates with bars.
+
+    `title` stands in its place where one action does not say what happens.
+    """
+    number = html(percent(confidence)) if shown is not None and title is None else ""
     rows = "".join(_bar(candidate, candidate.label == shown) for candidate in top)
-    return f'<div class="as-answer">{head}<div class="as-note">{html(note)}</div>{rows}</div>'
+    kind = "as-unknown" if shown is None and title is None else "as-known"
+    return _card(kind, title or name_of(shown), number, note, rows)
 
 
 def placeholder(title: str, note: str = "") -> str:
     """As high as `answer`, before there is one."""
     empty = '<div class="as-row"><div class="as-track"></div></div>' * 3
+    return _card("as-unknown", title, "", note, empty)
+
+
+def name_of(label: str | None) -> str:
+    """The label for people."""
+    return NO_ACTION if label is None else display_name(label)
+
+
+def _card(kind: str, title: str, number: str, note: str, rows: str) -> str:
     return (
-        '<div class="as-answer"><div class="as-head as-unknown">'
-        f'<span class="as-label" data-testid="action">{html(title)}</span></div>'
-        f'<div class="as-note">{html(note)}</div>{empty}</div>'
+        f'<div class="as-answer"><h2 class="as-head {kind}">'
+        f'<span class="as-label" data-testid="action">{html(title)}</span>'
+        f'<span class="as-number" data-testid="confidence">{number}</span></h2>'
+        f'<div class="as-note">{html(note)}</div>{rows}</div>'
     )
 
 
 def _bar(candidate: Candidate, is_shown: bool) -> str:
     share = min(max(candidate.confidence, 0.0), 1.0)
     kind = "as-row as-shown" if is_shown else "as-row"
-    name = html(spoken(candidate.label))
     return (
-        f'<div class="{kind}" data-testid="candidate"><span>{name}</span>'
+        f'<div class="{kind}" data-testid="candidate"><span>{html(name_of(candidate.label))}</span>'
         f'<span class="as-number">{html(percent(share))}</span>'
         f'<div class="as-track"><div class="as-fill" style="width:{100 * share:.1f}%"></div></div>'
         "</div>"
@@ -67,102 +81,128 @@ def tiles(pairs: Iterable[tuple[str, str]]) -> str:
     return f'<div class="as-tiles">{cells}</div>'
 
 
-def timeline(
-    segments: Sequence[Segment], start_seconds: float, duration_seconds: float, axis: Iterable[str]
-) -> str:
-    """What was shown when: a row a label, a bar a segment, over an axis with these words."""
-    duration = duration_seconds or 1.0
-    within = [
-        segment
-        for segment in segments
-        if segment.end_seconds > start_seconds and segment.start_seconds < start_seconds + duration
-    ]
-    rows = "".join(
-        _timeline_row(name, colour, _merged(parts, duration / FINEST), start_seconds, duration)
-        for name, colour, parts in _rows(within)
+def table(caption: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table of texts."""
+    cells = "".join(f'<th scope="col">{html(name)}</th>' for name in head)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{html(text)}</td>" for text in row) + "</tr>" for row in rows
     )
-    words = "".join(f"<span>{html(word)}</span>" for word in axis)
     return (
-        f'<div class="as-timeline" role="img" aria-label="{html(_in_words(within))}">'
-        f'<div class="as-when"></div><div class="as-axis">{words}</div>{rows}</div>'
+        f'<table class="as-table"><caption>{html(caption)}</caption>'
+        f"<thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table>"
     )
 
 
-def _rows(segments: Sequence[Segment]) -> list[tuple[str, str, list[Segment]]]:
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One label of a timeline: its name, its colour in CSS, and when it was shown."""
+
+    name: str
+    colour: str
+    pieces: tuple[tuple[float, float], ...]
+
+
+def timeline_rows(
+    segments: Sequence[Segment], start_seconds: float, duration: float, top: str | None
+) -> list[Row]:
+    """A row a label in the order of appearance, no known action last; `top` is "as-green".
+
+    Only what lies within the time asked for; pieces that no eye could tell apart are joined.
+    """
     by_label: dict[str | None, list[Segment]] = {}
-    for segment in segments:
-        by_label.setdefault(segment.label, []).append(segment)
+    for part in segments:
+        if part.end_seconds > start_seconds and part.start_seconds < start_seconds + duration:
+            by_label.setdefault(part.label, []).append(part)
     unknown = by_label.pop(None, [])
     longest = sorted(by_label, key=lambda label: -_length(by_label[label]))
-    kept = set(longest[: MOST_ROWS - 1] if len(longest) > MOST_ROWS else longest)
-    rows = [
-        (spoken(label or ""), _css(label), parts)
-        for label, parts in by_label.items()
-        if label in kept
+    own = set(longest[: MOST_ROWS - 1] if len(longest) > MOST_ROWS else longest)
+    found = [
+        (name_of(label), _css(label, top), by_label[label]) for label in by_label if label in own
     ]
-    others = [part for label, parts in by_label.items() if label not in kept for part in parts]
+    others = [part for label, parts in by_label.items() if label not in own for part in parts]
     if others:
-        rows.append(("Other actions", "rgb(120 134 158)", others))
-    if unknown or not rows:
-        rows.append((NO_ACTION, _css(None), unknown))
-    return rows
+        found.append(("Other actions", "rgb(120 134 158)", others))
+    if unknown:
+        found.append((NO_ACTION, _css(None, top), unknown))
+    return [Row(name, colour, _merged(parts, duration / FINEST)) for name, colour, parts in found]
 
 
 def _length(parts: Iterable[Segment]) -> float:
     return sum(part.end_seconds - part.start_seconds for part in parts)
 
 
-def _merged(parts: Sequence[Segment], finest_seconds: float) -> list[tuple[float, float]]:
-    """Starts and ends; pieces that no eye could tell apart are joined."""
+def _merged(parts: Sequence[Segment], finest_seconds: float) -> tuple[tuple[float, float], ...]:
     joined: list[tuple[float, float]] = []
     for part in sorted(parts, key=lambda part: part.start_seconds):
         if joined and part.start_seconds - joined[-1][1] < finest_seconds:
             joined[-1] = (joined[-1][0], max(part.end_seconds, joined[-1][1]))
         else:
             joined.append((part.start_seconds, part.end_seconds))
-    return joined
+    return tuple(joined)
 
 
-def _timeline_row(
-    name: str,
-    colour: str,
-    pieces: Iterable[tuple[float, float]],
+def timeline(
+    segments: Sequence[Segment],
     start_seconds: float,
-    duration: float,
+    duration_seconds: float,
+    axis: Iterable[str],
+    *,
+    top: str | None = None,
+    seek: bool = False,
 ) -> str:
-    bars = ""
-    for begin, end in pieces:
-        left = min(max((begin - start_seconds) / duration, 0.0), 1.0)
-        width = min(max((end - start_seconds) / duration, 0.0), 1.0) - left
-        bars += (
-            f'<div style="left:{100 * left:.2f}%;width:{100 * width:.2f}%;background:{colour}" '
-            f'title="{html(name)}, {clock(begin - start_seconds)} to '
-            f'{clock(end - start_seconds)}"></div>'
-        )
-    return f'<div class="as-when">{html(name)}</div><div class="as-lane">{bars}</div>'
+    """What was shown when: a row a label, a bar a segment, over an axis with these words.
+
+    `top` is the label whose bars have the answer's green. With `seek` each bar is a button that
+    the page's script takes for "show this moment in the videos".
+    """
+    duration = duration_seconds or 1.0
+    rows = timeline_rows(segments, start_seconds, duration, top)
+    stops = sum(len(row.pieces) for row in rows) <= MOST_STOPS
+    lanes = "".join(
+        f'<div class="as-when">{html(row.name)}</div><div class="as-lane">'
+        + "".join(_piece(row, piece, start_seconds, duration, seek, stops) for piece in row.pieces)
+        + "</div>"
+        for row in rows
+    )
+    lanes = lanes or '<div class="as-when"></div><div class="as-lane"></div>'
+    words = "".join(f"<span>{html(word)}</span>" for word in axis)
+    role = "group" if seek else "img"
+    said = html(_in_words(segments, start_seconds, duration))
+    return (
+        f'<div class="as-timeline" role="{role}" aria-label="{said}">'
+        f'<div class="as-when"></div><div class="as-axis">{words}</div>{lanes}</div>'
+    )
 
 
-def _in_words(segments: Sequence[Segment]) -> str:
+def _piece(
+    row: Row, piece: tuple[float, float], start: float, duration: float, seek: bool, stops: bool
+) -> str:
+    left, right = (min(max((moment - start) / duration, 0.0), 1.0) for moment in piece)
+    words = html(f"{row.name}, {clock(piece[0] - start)} to {clock(piece[1] - start)}")
+    colour = "var(--as-green)" if row.colour == "as-green" else row.colour
+    style = f'style="left:{100 * left:.2f}%;width:{100 * (right - left):.2f}%;background:{colour}"'
+    if not seek:
+        return f'<div {style} title="{words}"></div>'
+    focus = "" if stops else ' tabindex="-1"'
+    return (
+        f'<button type="button" {style} title="{words}" aria-label="Show {words}"'
+        f' data-seek="{piece[0] - start:.3f}"{focus}></button>'
+    )
+
+
+def _in_words(segments: Sequence[Segment], start: float, duration: float) -> str:
     said = [
-        f"{spoken(part.label) if part.label else NO_ACTION} from {clock(part.start_seconds)} "
-        f"to {clock(part.end_seconds)}"
-        for part in segments[:20]
+        f"{name_of(part.label)} from {clock(part.start_seconds - start)} "
+        f"to {clock(part.end_seconds - start)}"
+        for part in segments
+        if part.end_seconds > start and part.start_seconds < start + duration
     ]
-    return "Timeline: " + ("; ".join(said) or "nothing yet")
+    return "Timeline: " + ("; ".join(said[:20]) or "nothing yet")
 
 
-def clock(seconds: float) -> str:
-    """A time as people say it: "3.2 s", "1:05", "1:00:05"."""
-    seconds = max(seconds, 0.0)
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes}:{rest:02}"
-    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
-
-
-def _css(label: str | None) -> str:
+def _css(label: str | None, top: str | None) -> str:
+    if label is not None and label == top:
+        return "as-green"
     red, green, blue = colour_of(label)
     return f"rgb({red} {green} {blue})"
 

@@ -34,7 +34,7 @@ class Address:
         return tuple(f"{scheme}://{host}:{self.port}" for host in hosts)
 
 
-def options(address: Address, *, max_upload_mb: int) -> dict[str, Any]:
+def options(address: Address, *, max_upload_mb: int, open_browser: bool) -> dict[str, Any]:
     """Streamlit's settings by their dotted names: the shipped file's, then those of this start."""
     with CONFIG.open("rb") as file:
         found = dict(_flat(tomllib.load(file)))
@@ -43,6 +43,7 @@ def options(address: Address, *, max_upload_mb: int) -> dict[str, Any]:
         "server.port": address.port,
         "server.maxUploadSize": max_upload_mb,
         "server.corsAllowedOrigins": list(address.urls),
+        "server.headless": not open_browser,
         "logger.hideWelcomeMessage": True,
         "global.developmentMode": False,
     }
@@ -60,10 +61,10 @@ def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
             yield f"{prefix}{name}", value
 
 
-def serve(address: Address, *, max_upload_mb: int) -> None:
-    """Serve until the process is told to end (SIGINT or SIGTERM)."""
+def serve(address: Address, *, max_upload_mb: int, open_browser: bool) -> None:
+    """Serve until the process is told to end (SIGINT or SIGTERM), perhaps with a browser on it."""
     from streamlit.web import bootstrap
 
-    flags = options(address, max_upload_mb=max_upload_mb)
+    flags = options(address, max_upload_mb=max_upload_mb, open_browser=open_browser)
     bootstrap.load_config_options(flags)
     bootstrap.run(str(SCRIPT), False, [], flags)

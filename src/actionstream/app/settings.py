@@ -146,3 +146,36 @@ def _is_ice_server(server: object) -> bool:
         and all(isinstance(word, str) for word in access)
         and len(access) >= needed
     )
+
+
+def ice_servers() -> list[IceServer]:
+    """STUN and TURN servers: from the environment, else from Streamlit's secrets, else none.
+
+    Raises:
+        SettingError: what the owner wrote names no servers.
+    """
+    named = parse_ice_servers(os.environ.get(ICE_SERVERS, ""))
+    return list(named or _from_secrets(f"the secret {ICE_SERVERS}"))
+
+
+def _from_secrets(name: str) -> tuple[IceServer, ...]:
+    """Written as JSON text, or as TOML: one table or several."""
+    import streamlit as st
+    from streamlit.errors import StreamlitSecretNotFoundError
+
+    try:
+        secret = st.secrets.get(ICE_SERVERS, "")
+    except StreamlitSecretNotFoundError as error:
+        if error.__cause__ is None:  # there is no file of secrets
+            return ()
+        raise SettingError(f"{name}: {error}") from error
+    if isinstance(secret, str):
+        return parse_ice_servers(secret, name)
+    return check_ice_servers(_bare(secret), name)
+
+
+def _bare(secret: Any) -> Any:
+    """Streamlit's tables as dictionaries."""
+    if isinstance(secret, Mapping):
+        return {key: _bare(value) for key, value in secret.items()}
+    return [_bare(value) for value in secret] if isinstance(secret, list) else secret

@@ -3,38 +3,34 @@
 from __future__ import annotations
 
 import logging
-from pathlib import Path
 
 import streamlit as st
 
-from actionstream.app import state, words
-from actionstream.app.pages import about, camera, video
-from actionstream.app.pulse import pulse
+from actionstream.app import about_page, camera_page, state, video_page, words
 from actionstream.app.settings import SettingError
+from actionstream.app.widgets import ASSETS, heartbeat
 from actionstream.errors import ActionstreamError
-
-ASSETS = Path(__file__).with_name("assets")
 
 _log = logging.getLogger(__name__)
 
 
 def draw() -> None:
     """One run of the app for one visitor."""
-    st.set_page_config("actionstream", str(ASSETS / "icon.svg"), layout="wide")
     st.html(ASSETS / "style.css")
     st.logo(ASSETS / "logo.svg", size="large")
     pages = {
         "video": st.Page(
-            video.draw, title="Video", icon=":material/movie:", url_path="video", default=True
+            video_page.draw, title="Video", icon=":material/movie:", url_path="video", default=True
         ),
         "camera": st.Page(
-            camera.draw, title="Camera", icon=":material/videocam:", url_path="camera"
+            camera_page.draw, title="Camera", icon=":material/videocam:", url_path="camera"
         ),
         "about": st.Page(
-            about.draw, title="About the model", icon=":material/info:", url_path="about"
+            about_page.draw, title="About the model", icon=":material/info:", url_path="about"
         ),
     }
     page = st.navigation(list(pages.values()), position="top")
+    st.set_page_config(f"{page.title} · actionstream", str(ASSETS / "icon.svg"), layout="wide")
     st.session_state["pages"] = pages
     beating = st.container(key="beating")
     try:
@@ -52,7 +48,7 @@ def draw() -> None:
         st.warning(words.other_model(unusable, model.card.name), icon=":material/warning:")
     page.run()
     with beating:
-        pulse()
+        heartbeat()
 
 
 def _cannot_start(reason: str) -> None:

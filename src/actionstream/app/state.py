@@ -8,16 +8,17 @@ import contextlib
 import logging
 import shutil
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from actionstream.app.jobs import Runner
+from actionstream.app.jobs import JobQueue
 from actionstream.app.models import Models
+from actionstream.app.quota import Quota
 from actionstream.app.settings import BYTES_PER_MB, Settings, read_settings
-from actionstream.app.space import Space
 from actionstream.app.visitor import Visitor
 from actionstream.errors import ActionstreamError, BundleError
 from actionstream.recognizer import Recognizer
@@ -25,22 +26,27 @@ from actionstream.recognizer import Recognizer
 GRACE_SECONDS = 30.0
 """How long a visitor whose connection is gone may take to come back before all is freed."""
 
+COOKIE = "actionstream_visitor"
+"""Holds the visitor's token, set by the page's script; other visitors' are never sent anywhere."""
+
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """One per process. `space` holds the visitors' folders and goes when the server ends."""
+    """One per process. `quota` holds the visitors' folders, which go when the server ends."""
 
     settings: Settings
     models: Models
-    runner: Runner
-    space: Space
+    queue: JobQueue
+    quota: Quota
+    visitors: WeakValueDictionary[str, Visitor] = field(default_factory=WeakValueDictionary)
+    """By their tokens; those who are here."""
 
     def close(self) -> None:
-        self.runner.close()
+        self.queue.close()
         self.models.close()
-        shutil.rmtree(self.space.root, ignore_errors=True)
+        shutil.rmtree(self.quota.root, ignore_errors=True)
 
 
 @st.cache_resource(show_spinner=False)
@@ -52,21 +58,32 @@ def server() -> Server:
     """
     settings = read_settings()
     root = Path(tempfile.mkdtemp(prefix="actionstream-"))
-    space = Space(root, settings.max_storage_mb * BYTES_PER_MB)
+    quota = Quota(root, settings.max_storage_mb * BYTES_PER_MB)
     models = Models(settings.models, settings.max_sessions)
-    made = Server(settings, models, Runner(space.check), space)
+    made = Server(settings, models, JobQueue(quota.check), quota)
     atexit.register(made.close)
     return made
 
 
 def visitor() -> Visitor:
-    """What belongs to this browser tab; new at its first run, and after it was away too long."""
+    """What belongs to this browser; new at its first run, and after it was away too long."""
     found: Visitor | None = st.session_state.get("visitor")
     if found is None or found.closed:
-        found = st.session_state["visitor"] = Visitor.arrive(server().space)
-    context = get_script_run_ctx()
-    _presence(found, context.session_id if context is not None else "")
+        visitors = server().visitors
+        found = visitors.get(st.context.cookies.get(COOKIE, ""))
+        if found is None or found.closed:
+            # A token that a browser brings is never taken for a new visitor's: it may be stolen.
+            found = Visitor.arrive(server().quota)
+            visitors[found.token] = found
+        st.session_state["visitor"] = found
+    _presence(found, tab())
     return found
+
+
+def tab() -> str:
+    """Which of the visitor's tabs this is."""
+    context = get_script_run_ctx()
+    return context.session_id if context is not None else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +95,11 @@ class _Presence:
 
     def end(self) -> None:
         """Called on the server's event loop when the connection is gone."""
-        self.visitor.step_away()
+        self.visitor.step_away(self.session_id)
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:  # not connected to a browser: a test
-            self.visitor.leave()
+            self.visitor.leave(self.session_id)
             return
         loop.call_later(GRACE_SECONDS, self._free)
 
@@ -90,21 +107,20 @@ class _Presence:
         runtime = st.runtime.get_instance()
         if runtime.is_active_session(self.session_id):
             return
-        self.visitor.leave()
+        self.visitor.leave(self.session_id)
         # Uploads and the videos on the page are kept in memory by Streamlit until this.
         runtime.close_session(self.session_id)
 
 
 @st.cache_resource(scope="session", on_release=_Presence.end, show_spinner=False)
 def _presence(_visitor: Visitor, session_id: str) -> _Presence:
-    _visitor.come_back()
+    _visitor.come(session_id)
     return _Presence(_visitor, session_id)
 
 
 def model_name() -> str:
     """The bundle that this visitor has chosen; the server's first one unless said."""
-    names = server().models.names()
-    chosen = st.session_state.get("model")
+    names, chosen = server().models.names(), visitor().model_name
     return chosen if chosen in names else names[0]
 
 
@@ -125,14 +141,15 @@ def model() -> Recognizer:
             first = first or error
             continue
         if name != chosen:
-            st.session_state["model"], st.session_state["unusable_model"] = name, chosen
+            visitor().model_name = name
+            st.session_state["unusable_model"] = chosen
         return found
     raise BundleError("models", ["there is none that can be used"]) from first
 
 
 def choose_model(name: str) -> None:
     """The visitor wants this one."""
-    st.session_state["model"] = name
+    visitor().model_name = name
     st.session_state.pop("unusable_model", None)
 
 

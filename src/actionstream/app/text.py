@@ -52,3 +52,14 @@ def plain(text: str) -> str:
 def html(text: str) -> str:
     """For HTML, also inside of quotes."""
     return escape(readable(text))
+
+
+def clock(seconds: float, *, whole: bool = False) -> str:
+    """A time as people say it: "3.2 s" ("3 s" if `whole`), "1:05", "1:00:05"."""
+    seconds = max(seconds, 0.0)
+    if seconds < 60:
+        return f"{seconds:.0f} s" if whole else f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes}:{rest:02}"
+    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"

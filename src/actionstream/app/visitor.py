@@ -1,4 +1,4 @@
-"""What the server holds for one visitor: a private folder, videos, a camera. Freed as a whole."""
+"""What the server holds for one visitor: a private folder, videos, cameras. Freed as a whole."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from actionstream.app.camera_link import CameraLink
-from actionstream.app.job import Job
-from actionstream.app.jobs import Runner
-from actionstream.app.space import Space
+from actionstream.app.jobs import Job, JobQueue
+from actionstream.app.quota import Quota
 from actionstream.app.text import readable
 from actionstream.recognizer import Recognizer
 
@@ -25,40 +24,51 @@ class TooManyVideosError(Exception):
     """The visitor holds MOST_VIDEOS videos already."""
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False, slots=True, weakref_slot=True)
 class Visitor:
-    """One browser tab. `folder` is readable by the server's user only and has a random name."""
+    """One browser, with all its tabs.
+
+    folder:     readable by the server's user only, of a random name.
+    token:      what the browser's cookie holds: by it a page that is loaded again is known.
+    refusals:   why videos were not taken, in words, until others are added.
+    model_name: the model that was chosen; None for the server's first one.
+    links:      the camera of each tab, by the tab's session.
+    """
 
     folder: Path
-    space: Space
+    quota: Quota
+    token: str = field(default_factory=lambda: secrets.token_urlsafe(32))
     jobs: list[Job] = field(default_factory=list)
-    link: CameraLink | None = None
+    refusals: list[str] = field(default_factory=list)
+    model_name: str | None = None
+    links: dict[str, CameraLink] = field(default_factory=dict)
     closed: bool = False
+    _tabs: set[str] = field(default_factory=set)
 
     @classmethod
-    def arrive(cls, space: Space) -> Visitor:
-        """A new visitor with a new folder in `space`."""
-        return cls(Path(tempfile.mkdtemp(dir=space.root)), space)
+    def arrive(cls, quota: Quota) -> Visitor:
+        """A new visitor with a new folder below the quota's."""
+        return cls(Path(tempfile.mkdtemp(dir=quota.root)), quota)
 
     def add(
-        self, name: str, data: BinaryIO, runner: Runner, model: Callable[[], Recognizer]
+        self, name: str, data: BinaryIO, queue: JobQueue, model: Callable[[], Recognizer]
     ) -> Job:
         """Keep a video under a random name and queue it.
 
         Raises:
             TooManyVideosError: there are MOST_VIDEOS already.
             QueueFullError: too many videos wait on this server.
-            NoRoomError: the videos of all visitors fill the server's room.
+            QuotaExceededError: the videos of all visitors take all that the server keeps for them.
             OSError: it cannot be written.
         """
         if len(self.jobs) >= MOST_VIDEOS:
             raise TooManyVideosError
         # The suffix says nothing of the content, but players and FFmpeg like to see one.
         path = self.folder / f"{secrets.token_hex(8)}{_safe_suffix(name)}"
-        self.space.store(data, path)
+        self.quota.store(data, path)
         job = Job(readable(name), path)
         try:
-            runner.submit(job, model, visitor=self.folder)
+            queue.submit(job, model, visitor=self.folder)
         except BaseException:
             path.unlink(missing_ok=True)
             raise
@@ -72,27 +82,33 @@ class Visitor:
         for path in self.folder.glob(f"{job.source.stem}*"):
             path.unlink(missing_ok=True)
 
-    def connect(self, link: CameraLink) -> CameraLink:
-        """The visitor's camera; one that was there before is ended."""
-        if self.link is not None:
-            self.link.end()
-        self.link = link
+    def connect(self, tab: str, link: CameraLink) -> CameraLink:
+        """The tab's camera; one that was there before is ended."""
+        if (before := self.links.get(tab)) is not None:
+            before.end()
+        self.links[tab] = link
         return link
 
-    def step_away(self) -> None:
-        """The page's connection is gone, perhaps for a moment: free the place on the worker."""
-        if self.link is not None:
-            self.link.pause()
+    def come(self, tab: str) -> None:
+        """The tab is connected, for the first time or again."""
+        self._tabs.add(tab)
+        if tab in self.links:
+            self.links[tab].resume()
 
-    def come_back(self) -> None:
-        if self.link is not None:
-            self.link.resume()
+    def step_away(self, tab: str) -> None:
+        """The tab's connection is gone, perhaps for a moment: free its place on the worker."""
+        self._tabs.discard(tab)
+        if tab in self.links:
+            self.links[tab].pause()
 
-    def leave(self) -> None:
-        """Free everything. Harmless twice."""
+    def leave(self, tab: str) -> None:
+        """The tab will not come back. Frees everything with the last one; harmless twice."""
+        self.step_away(tab)
+        if (link := self.links.pop(tab, None)) is not None:
+            link.end()
+        if self._tabs or self.closed:
+            return
         self.closed = True
-        if self.link is not None:
-            self.link.end()
         for job in self.jobs:
             job.cancel(take_folder=True)  # it may write into it this very moment
         self.jobs = []

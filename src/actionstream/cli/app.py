@@ -40,6 +40,9 @@ def add_parser(subparsers: Any) -> None:
     )
     where.add_argument("--cert", type=Path, metavar="PEM", help="a certificate for --https")
     where.add_argument("--key", type=Path, metavar="PEM", help="its private key")
+    where.add_argument(
+        "--no-browser", action="store_true", help="only print the address, open no browser"
+    )
     what = parser.add_argument_group("what")
     what.add_argument(
         "--models", type=Path, metavar="DIR", help="a folder of bundles for visitors to choose from"
@@ -86,7 +89,8 @@ def run(args: argparse.Namespace) -> int:
     _announce(address)
     from actionstream.app.server import serve
 
-    serve(address, max_upload_mb=settings.max_upload_mb)
+    open_browser = not args.no_browser and _has_screen()
+    serve(address, max_upload_mb=settings.max_upload_mb, open_browser=open_browser)
     return 0
 
 
@@ -142,6 +146,13 @@ def _is_free(host: str, port: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def _has_screen() -> bool:
+    """Whether a browser can be seen here: a Linux without a display has none."""
+    if not sys.platform.startswith("linux"):
+        return True
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
 def _announce(address: Address) -> None:

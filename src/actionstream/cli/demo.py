@@ -36,13 +36,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _print(report: DemoReport) -> None:
-    from actionstream.draw import percent, spoken
+    from actionstream.draw import display_name, percent
     from actionstream.draw.labels import UNKNOWN
 
     speed, answer = report.speed, report.answer
     versions = ", ".join(f"{name} {number}" for name, number in report.versions.items())
-    top = ", ".join(f"{spoken(c.label)} {percent(c.confidence)}" for c in answer.top(3))
-    said = spoken(answer.label) if answer.label else UNKNOWN
+    top = ", ".join(f"{display_name(c.label)} {percent(c.confidence)}" for c in answer.top(3))
+    said = display_name(answer.label) if answer.label else UNKNOWN
     facts = {
         "machine": report.machine,
         "versions": versions,

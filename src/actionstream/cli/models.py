@@ -107,7 +107,7 @@ def _figures(card: Card) -> Table:
 
 def _actions(card: Card) -> Table:
     """What each action was learned from, and how often it was right."""
-    from actionstream.draw import spoken
+    from actionstream.draw import display_name
 
     right, clips = card.measured.per_class, card.training.clips_per_label
     groups: dict[str, int] = getattr(card.training, "groups_per_label", {})
@@ -115,7 +115,7 @@ def _actions(card: Card) -> Table:
     for label in card.labels:
         counts = [str(clips.get(label, ""))] + ([str(groups.get(label, ""))] if groups else [])
         table.add_row(
-            spoken(label), label, *counts, f"{right[label]:.0%}" if label in right else ""
+            display_name(label), label, *counts, f"{right[label]:.0%}" if label in right else ""
         )
     return table
 

@@ -14,7 +14,7 @@ from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.text import Text
 
-from actionstream.draw import percent, spoken
+from actionstream.draw import display_name, percent
 from actionstream.draw.labels import UNKNOWN
 from actionstream.results import Answer, Candidate, Segment
 
@@ -123,7 +123,7 @@ class Table:
         cls, sources: Sequence[str], labels: Sequence[str], top: int, width: int | None
     ) -> Table:
         source = max((cell_len(_visible(name)) for name in sources), default=0)
-        names = [cell_len(spoken(label)) for label in labels]
+        names = [cell_len(display_name(label)) for label in labels]
         label, shown = max(names, default=0), min(top, len(names))
         action_width = max(label, len(UNKNOWN))
         source_width = min(max(source, len("SOURCE")), _WIDEST_SOURCE)
@@ -215,7 +215,7 @@ def _visible(text: str) -> str:
 
 
 def _candidate(candidate: Candidate) -> str:
-    return f"{spoken(candidate.label)} {percent(candidate.confidence)}"
+    return f"{display_name(candidate.label)} {percent(candidate.confidence)}"
 
 
 def _headline(answer: Answer) -> tuple[str, str]:
@@ -224,7 +224,7 @@ def _headline(answer: Answer) -> tuple[str, str]:
         return SEVERAL, ""
     if answer.label is None:
         return UNKNOWN, ""
-    return spoken(answer.label), percent(answer.confidence)
+    return display_name(answer.label), percent(answer.confidence)
 
 
 def _when(answer: Answer) -> list[str]:
@@ -237,7 +237,7 @@ def _when(answer: Answer) -> list[str]:
 
 
 def _stretch(segment: Segment) -> str:
-    return f"{_times(segment)} {UNKNOWN if segment.label is None else spoken(segment.label)}"
+    return f"{_times(segment)} {UNKNOWN if segment.label is None else display_name(segment.label)}"
 
 
 def _times(segment: Segment) -> str:

@@ -18,6 +18,7 @@ from actionstream.errors import (
     VideoNotFoundError,
 )
 from actionstream.video import VIDEO_EXTENSIONS, find_videos
+from actionstream.video.address import parse_address
 
 STDIN = "-"
 
@@ -113,7 +114,10 @@ def _is_no_text(content: bytes) -> bool:
 
 
 def _expand_one(word: str) -> Iterator[Source]:
-    if _is_folder(word):
+    if (live := _shown_address(word)) is not None:
+        cause = f"a camera or stream, not a file: actionstream webcam {live}"
+        yield _failed(word, UnsupportedVideoError(live, cause))
+    elif _is_folder(word):
         yield from _walk(word)
     elif os.path.lexists(word):
         yield Source(word, word, PurePath(PurePath(word).name))
@@ -124,6 +128,16 @@ def _expand_one(word: str) -> Iterator[Source]:
         yield from _match(word)
     else:
         yield Source(word, word, PurePath(PurePath(word).name))
+
+
+def _shown_address(word: str) -> str | None:
+    """What names a camera or a stream, without its secrets; None if it can be a file."""
+    if os.path.lexists(word) or not ("://" in word or word.isdecimal()):
+        return None
+    try:
+        return parse_address(word).shown
+    except VideoError:
+        return None
 
 
 def _walk(folder: str) -> Iterator[Source]:

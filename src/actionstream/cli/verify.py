@@ -61,13 +61,14 @@ def _other(args: argparse.Namespace) -> tuple[Recognizer | None, str | None]:
 
 
 def _print(found: Verification, model: Recognizer) -> None:
-    from actionstream.draw import spoken
+    from actionstream.draw import display_name
     from actionstream.draw.labels import UNKNOWN
 
     answer = found.answer
     readings = len(answer.readings)
     print(
-        f"{answer.source}: {spoken(answer.label) if answer.label else UNKNOWN}, {readings} readings"
+        f"{answer.source}: {display_name(answer.label) if answer.label else UNKNOWN}, "
+        f"{readings} readings"
     )
     print(f"model {model.card.name} ({model.fingerprint}) on {model.engine.describe()}")
     for comparison in found.comparisons:

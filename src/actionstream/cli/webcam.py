@@ -6,10 +6,14 @@ import argparse
 import re
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from actionstream.cli import DONE, INTERRUPTED, SOME_FAILED
 from actionstream.cli.options import add_model_options, load_model
+from actionstream.errors import ActionstreamError
+
+if TYPE_CHECKING:
+    from actionstream.webcam.watch import WatchOptions
 
 DEFAULT_PORT = 8600
 
@@ -54,6 +58,12 @@ def add_parser(subparsers: Any) -> None:
         help="run this, without a shell, at each begin and end; it finds them in the environment "
         "(ACTIONSTREAM_EVENT, _LABEL, _START_SECONDS, _END_SECONDS, _CONFIDENCE)",
     )
+    parser.add_argument(
+        "--record", type=Path, metavar="OUT.mp4", help="keep the pictures with the answer on them"
+    )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace the file of --record if it exists"
+    )
     parser.add_argument("--seconds", type=_positive, metavar="N", help="end after this long")
     parser.add_argument(
         "--size", type=_size, metavar="WxH", help="picture size to ask the camera for"
@@ -90,13 +100,9 @@ def _size(text: str) -> tuple[int, int]:
 def run(args: argparse.Namespace) -> int:
     """Watch until Ctrl-C, `--seconds` or an error, then say what was seen."""
     from actionstream.errors import VideoError
-    from actionstream.video.address import parse_address
-    from actionstream.webcam.commands import parse_command
     from actionstream.webcam.watch import CameraWatch
 
-    parse_address(args.source)  # a slip is told before the model is loaded
-    command = None if args.on_action is None else parse_command(args.on_action)
-    watch = CameraWatch(args, command)
+    watch = CameraWatch(_options(args))
     code = DONE
     try:
         watch.run(load_model(args))
@@ -107,3 +113,39 @@ def run(args: argparse.Namespace) -> int:
         code = SOME_FAILED
     watch.summarise()
     return code
+
+
+def _options(args: argparse.Namespace) -> WatchOptions:
+    """The options, looked at so far as that goes without the model: it takes a while to load."""
+    from actionstream.video.address import parse_address
+    from actionstream.webcam.commands import parse_command
+    from actionstream.webcam.watch import WatchOptions
+
+    if Path(args.source).is_file():
+        raise ActionstreamError(
+            f"{args.source} is a file, not a camera: actionstream predict {args.source}"
+        )
+    parse_address(args.source)
+    _check_recording(args.record, overwrite=args.overwrite)
+    return WatchOptions(
+        source=args.source,
+        port=None if args.text else args.port,
+        size=args.size,
+        frame_rate=args.rate,
+        threads=args.threads,
+        events=args.events,
+        command=None if args.on_action is None else parse_command(args.on_action),
+        record=args.record,
+        seconds=args.seconds,
+    )
+
+
+def _check_recording(path: Path | None, *, overwrite: bool) -> None:
+    if path is None:
+        return
+    if path.suffix.lower() != ".mp4":
+        raise ActionstreamError(f"--record: {path}: a recording is an MP4, name it so")
+    if not path.parent.is_dir():
+        raise ActionstreamError(f"--record: {path}: there is no folder {path.parent}")
+    if path.exists() and not overwrite:
+        raise ActionstreamError(f"--record: {path} exists; --overwrite replaces it")

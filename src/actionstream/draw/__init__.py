@@ -1,20 +1,22 @@
-"""Pictures for people: a reading on a frame, a timeline of what happens when.
+"""Readings on pictures, for people.
 
 Everything here takes and gives RGB uint8 [H, W, 3] and leaves its input untouched. All functions
 are pure and may be called from several threads at once.
 """
 
+from actionstream.draw.corner import Corner, CornerName
 from actionstream.draw.enlarge import enlarge, enlargement
-from actionstream.draw.labels import colour_of, percent, spoken
+from actionstream.draw.labels import colour_of, display_name, headline, percent
 from actionstream.draw.reading import draw_reading
-from actionstream.draw.timeline import draw_timeline
 
 __all__ = [
+    "Corner",
+    "CornerName",
     "colour_of",
+    "display_name",
     "draw_reading",
-    "draw_timeline",
     "enlarge",
     "enlargement",
+    "headline",
     "percent",
-    "spoken",
 ]

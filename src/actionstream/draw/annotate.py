@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from actionstream.draw import draw_reading, enlarge, enlargement
+from actionstream.draw import Corner, CornerName, draw_reading, enlarge, enlargement
 from actionstream.progress import Progress
 from actionstream.results import Answer, Notice, Pixels, Reading
 from actionstream.video import DEFAULT_LIMITS, Limits, VideoReader, VideoWriter
@@ -47,7 +47,7 @@ def annotate(
     """
     if not answer.readings:
         raise ValueError(f"{answer.source}: an answer without readings cannot be drawn")
-    needed = _looks_needed(answer.readings)
+    needed, corner = _looks_needed(answer.readings), Corner()
     with VideoReader(path, threads=threads, limits=limits) as reader:
         probe = reader.probe
         factor = enlargement(probe.width, probe.height)
@@ -61,14 +61,17 @@ def annotate(
         ) as writer:
             frames = ((frame.time_seconds, frame) for frame in reader)
             for seconds, frame, reading in newest(frames, answer.readings):
-                picture = draw(enlarge(frame.to_rgb()), reading, looks_needed=needed)
+                pixels = enlarge(frame.to_rgb())
+                picture = draw(pixels, reading, looks_needed=needed, corner=corner.choose(pixels))
                 writer.write(picture, seconds, frame.duration_seconds)
                 if progress is not None:
                     progress(seconds, probe.duration_seconds, answer.source)
     return writer.warnings
 
 
-def draw(pixels: Pixels, reading: Reading, *, looks_needed: int = 0) -> Pixels:
+def draw(
+    pixels: Pixels, reading: Reading, *, looks_needed: int = 0, corner: CornerName = "top left"
+) -> Pixels:
     """The frame [H, W, 3] with what the reading shows: smoothed label, raw runners-up."""
     return draw_reading(
         pixels,
@@ -78,6 +81,7 @@ def draw(pixels: Pixels, reading: Reading, *, looks_needed: int = 0) -> Pixels:
         status=reading.status,
         looks_seen=reading.looks_seen,
         looks_needed=looks_needed,
+        corner=corner,
     )
 
 

@@ -6,17 +6,22 @@ import math
 import unicodedata
 import zlib
 
+from actionstream.results import Answer
+
 Colour = tuple[int, int, int]
 
 UNKNOWN = "no known action"
 UNKNOWN_COLOUR: Colour = (146, 152, 160)
+
+MOST_TOLD = 6
+"""Segments that a headline of several actions names."""
 
 _HUES = 16  # steps round the colour circle
 _TONES = ((0.52, 0.15), (0.66, 0.15), (0.78, 0.10))  # OKLCH lightness and chroma
 _SALT = 204  # the first that gives the 27 actions of the shipped bundles 27 different colours
 
 
-def spoken(label: str) -> str:
+def display_name(label: str) -> str:
     """The label as people write it: "PlayingPiano" is "Playing Piano", "brush_hair" "brush hair".
 
     A space goes before a capital that follows a small letter or a digit, and before the last
@@ -41,6 +46,21 @@ def percent(share: float) -> str:
     if not share > 0.005:
         return "<1%"
     return f"{share:.0%}" if share < 0.995 else ">99%"
+
+
+def headline(answer: Answer) -> str:
+    """What an answer says in a line: its action, or several with their times.
+
+    "Jumping Jack 0-7 s, Biking 7-14 s"
+    """
+    if not answer.several:
+        return UNKNOWN if answer.label is None else display_name(answer.label)
+    told = [
+        f"{display_name(part.label)} {part.start_seconds:.0f}-{part.end_seconds:.0f} s"
+        for part in answer.segments
+        if part.label is not None
+    ]
+    return ", ".join([*told[:MOST_TOLD], *(["…"] if len(told) > MOST_TOLD else [])])
 
 
 def _begins_word(text: str, index: int) -> bool:

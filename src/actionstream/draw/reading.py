@@ -20,7 +20,8 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from actionstream.draw.labels import UNKNOWN, Colour, percent, spoken, visible
+from actionstream.draw.corner import CornerName, place
+from actionstream.draw.labels import UNKNOWN, Colour, display_name, percent, visible
 from actionstream.draw.layout import SMALLEST_TEXT, Layout, lay_out
 from actionstream.draw.text import BOLD, CAP_HEIGHT, REGULAR, Text, fit, write, write_right
 from actionstream.results import Candidate, Pixels, Status, check_pixels
@@ -43,8 +44,9 @@ def draw_reading(
     looks_seen: int = 0,
     looks_needed: int = 0,
     footer: str | None = None,
+    corner: CornerName = "top left",
 ) -> Pixels:
-    """A new picture: `pixels` with the reading drawn in its upper left corner.
+    """A new picture: `pixels` with the reading drawn in one of its corners.
 
     Args:
         pixels: RGB uint8 [H, W, 3], left untouched.
@@ -54,6 +56,7 @@ def draw_reading(
         status: "warming_up" shows how far the warming up has come instead of an answer.
         looks_seen, looks_needed: for the warming up, "warming up 3/8".
         footer: a line of small text at the lower edge.
+        corner: where the plate stands; `Corner` finds one that hides little.
 
     Returns:
         RGB uint8 [H, W, 3], C-contiguous. Text grows with the frame. On frames under 96x72 long
@@ -72,18 +75,19 @@ def draw_reading(
     rows = len(runners) if status == "ready" else 0
     bottom = layout.margin + layout.headline_height
     end = layout.margin + layout.plate_height(rows)
-    _plate(picture, layout, layout.margin, layout.plate_width, end - layout.margin)
+    plate = picture[place(corner, height, width, end + layout.margin, layout)]
+    _plate(plate, layout, layout.margin, layout.plate_width, end - layout.margin)
     if status == "warming_up":
-        _warming_up(picture, layout, looks_seen, looks_needed)
+        _warming_up(plate, layout, looks_seen, looks_needed)
     elif shown is None:
-        _neutral_headline(picture, layout, UNKNOWN, "unknown")
+        _neutral_headline(plate, layout, UNKNOWN, "unknown")
     else:
-        label = Text(spoken(shown), layout.big, BOLD)
-        _headline(picture, layout, label, shown_confidence, GREEN)
+        label = Text(display_name(shown), layout.big, BOLD)
+        _headline(plate, layout, label, shown_confidence, GREEN)
     for index, candidate in enumerate(runners[:rows]):
-        _runner_up(picture, layout, candidate, bottom + index * layout.row_height)
+        _runner_up(plate, layout, candidate, bottom + index * layout.row_height)
     if footer:
-        _footer(picture, layout, footer, end)
+        _footer(picture, layout, footer, end if corner.startswith("top") else height)
     return picture
 
 
@@ -136,7 +140,7 @@ def _runner_up(picture: Pixels, layout: Layout, candidate: Candidate, top: int) 
         middle = baseline - round(CAP_HEIGHT * size / 2) - thickness // 2
         share = candidate.confidence
         _fill_bar(picture, right - 3 * size, right, middle, thickness, share, LIGHT)
-    write(picture, layout.runner_up(spoken(candidate.label)), layout.left, baseline, LIGHT)
+    write(picture, layout.runner_up(display_name(candidate.label)), layout.left, baseline, LIGHT)
 
 
 def _footer(picture: Pixels, layout: Layout, footer: str, highest: int) -> None:

@@ -1,4 +1,4 @@
-"""A picture as a file: JPEG for pages that show a live stream, PNG to keep without loss."""
+"""A picture as a JPEG file, for pages that show a live stream."""
 
 from __future__ import annotations
 
@@ -29,25 +29,11 @@ def encode_jpeg(rgb: Pixels, quality: int = 80) -> bytes:
         raise ValueError(f"quality must be 1 to 100, got {quality}")
     scale = _WORST_SCALE - (_WORST_SCALE - _BEST_SCALE) * (quality - 1) / 99
     frame = frame.reformat(format="yuvj420p", dst_colorspace="ITU601", dst_color_range="JPEG")
-    return _encoded(frame, "mjpeg", round(scale))
-
-
-def encode_png(rgb: Pixels) -> bytes:
-    """The picture, RGB uint8 [H, W, 3], as a PNG file.
-
-    Raises:
-        FrameError: `rgb` is no picture.
-    """
-    return _encoded(VideoFrame.from_ndarray(check_pixels(rgb), format="rgb24"), "png")
-
-
-def _encoded(frame: VideoFrame, codec: str, scale: int | None = None) -> bytes:
-    encoder = cast("VideoCodecContext", VideoCodecContext.create(codec, "w"))
+    encoder = cast("VideoCodecContext", VideoCodecContext.create("mjpeg", "w"))
     encoder.width, encoder.height = frame.width, frame.height
     encoder.pix_fmt = frame.format.name
     encoder.time_base = frame.time_base = Fraction(1, 25)
     encoder.thread_count = 1
-    if scale is not None:
-        encoder.qmin = encoder.qmax = scale
+    encoder.qmin = encoder.qmax = round(scale)
     frame.pts = 0
     return b"".join(bytes(packet) for packet in (*encoder.encode(frame), *encoder.encode(None)))

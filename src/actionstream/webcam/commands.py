@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Sequence
 
+from actionstream.concurrency import Closing
 from actionstream.errors import ActionstreamError
 from actionstream.webcam.events import ActionEvent, EventKind
 
@@ -37,13 +38,12 @@ def parse_command(text: str) -> tuple[str, ...]:
     return words
 
 
-class CommandRunner:
+class CommandRunner(Closing):
     """Runs a command for each event, without a shell and without waiting for it.
 
-    The event stands in the environment: ACTIONSTREAM_EVENT (begin, end), ACTIONSTREAM_LABEL,
-    ACTIONSTREAM_START_SECONDS, ACTIONSTREAM_END_SECONDS (empty at the beginning) and
-    ACTIONSTREAM_CONFIDENCE. What the command prints goes to stderr. A failure is logged, each
-    kind once. Every command has a thread that waits for its end, so that none stays a zombie.
+    The event stands in the environment, see `_environment`. What the command prints goes to
+    stderr. A failure is logged, each kind once. Every command has a thread that waits for its
+    end, so that none stays a zombie.
 
     While `most` run, the newest begin and the newest end wait, in the order in which they came,
     and older ones are left out: a lamp that a beginning switched on goes out in the end.

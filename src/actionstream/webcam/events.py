@@ -1,15 +1,21 @@
-"""When an action begins and ends, found in readings and written as JSON Lines."""
+"""When an action begins and ends: found in readings, told to listeners, written as JSON Lines."""
 
 from __future__ import annotations
 
+import contextlib
 import json
+import queue
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import TracebackType
-from typing import Literal, Self
+from typing import Literal
 
+from actionstream.concurrency import Background, Closing
 from actionstream.results import Reading
+
+MOST_WAITING = 256
+"""Readings that wait for slow listeners (a terminal that is held, a full disk) at most."""
 
 EventKind = Literal["begin", "end"]
 
@@ -41,16 +47,21 @@ class _Open:
 
     label: str
     start_seconds: float
-    newest_seconds: float
-    confidence_sum: float
-    count: int
+    newest_seconds: float = 0.0
+    confidence_sum: float = 0.0
+    count: int = 0
+
+    def add(self, seconds: float, confidence: float) -> None:
+        self.newest_seconds = seconds
+        self.confidence_sum += confidence
+        self.count += 1
 
 
 class EventFinder:
     """Turns the readings of one stream into events: push readings, get none, one or two events.
 
     An action is what is shown (smoothed), so what the viewer sees and what programs hear agree.
-    A stream that starts afresh ends the action at its newest reading.
+    A stream that is reset ends the action at its newest reading.
     """
 
     def __init__(self) -> None:
@@ -59,25 +70,21 @@ class EventFinder:
 
     def push(self, reading: Reading) -> list[ActionEvent]:
         """The events that this reading brings, the end before the beginning."""
-        now, seconds = _wall_clock(reading.age_seconds), reading.time_seconds
-        # Looks only grow in number until the stream starts afresh, whatever brought that about. A
-        # reading that warms up is a sign of it, too, where the one before it did not get here.
-        afresh = reading.looks_seen <= self._looks_seen or reading.status == "warming_up"
+        # Looks only grow in number until the stream is reset, for whatever reason. A reading that
+        # warms up is a sign of it, too, where the one before it did not get here.
+        reset = reading.looks_seen <= self._looks_seen or reading.status == "warming_up"
         self._looks_seen = reading.looks_seen
-        before = self.finish() if afresh else []
-        return [*before, *self._follow(reading, seconds, now)]
-
-    def _follow(self, reading: Reading, seconds: float, now: str) -> list[ActionEvent]:
-        going = self._open
+        events = self.finish() if reset else []
+        going, seconds = self._open, reading.time_seconds
         if going is not None and going.label == reading.shown:
-            going.newest_seconds = seconds
-            going.confidence_sum += reading.shown_confidence
-            going.count += 1
-            return []
-        events = self._end(seconds, now)
+            going.add(seconds, reading.shown_confidence)
+            return events
+        now = _wall_clock(reading.age_seconds)
+        events += self._end(seconds, now)
         if reading.shown is not None:
+            self._open = going = _Open(reading.shown, seconds)
+            going.add(seconds, reading.shown_confidence)
             confidence = reading.shown_confidence
-            self._open = _Open(reading.shown, seconds, seconds, confidence, 1)
             events.append(ActionEvent("begin", reading.shown, seconds, None, confidence, now))
         return events
 
@@ -99,12 +106,8 @@ def _wall_clock(age_seconds: float) -> str:
     return moment.isoformat(timespec="milliseconds")
 
 
-class EventLog:
-    """Appends events to a JSON Lines file; each line is there for readers at once.
-
-    Raises:
-        OSError: the file cannot be opened or written.
-    """
+class EventLog(Closing):
+    """Appends events to a JSON Lines file, each at once. OSError: it cannot be written."""
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("a", encoding="utf-8")
@@ -116,13 +119,55 @@ class EventLog:
     def close(self) -> None:
         self._file.close()
 
-    def __enter__(self) -> Self:
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
+_Message = Reading | Literal["lost", "end"]
+
+
+class Announcer(Background):
+    """Calls `see` with readings and `tell` with events, in a thread of its own.
+
+    `push` fits `Worker.open(on_reading=...)`. What a listener raises ends the thread and is
+    raised by `check` and by `close`; readings after that go nowhere.
+    """
+
+    def __init__(
+        self, *, see: Callable[[Reading], None], tell: Callable[[ActionEvent], None]
     ) -> None:
-        self.close()
+        self._see, self._tell = see, tell
+        self._finder = EventFinder()
+        self._messages: queue.Queue[_Message] = queue.Queue(MOST_WAITING)
+        super().__init__("actionstream-announcer")
+
+    def push(self, reading: Reading) -> None:
+        """Pass a reading on. While `MOST_WAITING` wait, it is left out."""
+        with contextlib.suppress(queue.Full):
+            self._messages.put_nowait(reading)
+
+    def lost(self) -> None:
+        """The camera is gone: what is going on ends now, not when it comes back."""
+        with contextlib.suppress(queue.Full):
+            self._messages.put_nowait("lost")
+
+    def close(self, timeout: float = 5.0) -> None:
+        """End the action that is going on, tell it, and end the thread.
+
+        A listener that hangs is left behind after `timeout` seconds.
+        """
+        with contextlib.suppress(queue.Full):
+            self._messages.put("end", timeout=timeout)
+        self._thread.join(timeout)
+        self.check()
+
+    def _work(self) -> None:
+        while self._handle(self._messages.get()):
+            pass
+
+    def _handle(self, message: _Message) -> bool:
+        if isinstance(message, Reading):
+            self._see(message)
+            events = self._finder.push(message)
+        else:
+            events = self._finder.finish()
+        for event in events:
+            self._tell(event)
+        return message != "end"

@@ -16,8 +16,9 @@ from contextlib import contextmanager
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
+
+from actionstream.concurrency import Closing, Latest
 
 HOST = "127.0.0.1"
 MOST_VIEWERS = 8
@@ -31,7 +32,7 @@ _BOUNDARY = "picture"
 _log = logging.getLogger(__name__)
 
 
-class LivePage:
+class LivePage(Closing):
     """Serves the newest picture and status to browsers on this machine.
 
     Args:
@@ -42,10 +43,11 @@ class LivePage:
     """
 
     def __init__(self, port: int = 0) -> None:
-        self._news = threading.Condition()
-        self._picture, self._number = b"", 0
-        self._make_status: Callable[[], dict[str, Any]] = dict
-        self._viewers = 0
+        self._lock = threading.Lock()
+        self._viewers: set[Latest[bytes]] = set()
+        self._picture = b""
+        self.make_status: Callable[[], dict[str, Any]] = dict
+        """Gives what /status.json says, whenever a browser asks, in any thread."""
         self._closing = False
         self._server = _Server((HOST, port), _Handler)
         self._server.page = self
@@ -68,75 +70,46 @@ class LivePage:
     @property
     def viewers(self) -> int:
         """How many windows show the picture now; without any, none need be made."""
-        with self._news:
-            return self._viewers
+        with self._lock:
+            return len(self._viewers)
 
     def show(self, jpeg: bytes) -> None:
         """Make this the newest picture. Viewers that are slow miss some."""
-        with self._news:
-            self._picture, self._number = jpeg, self._number + 1
-            self._news.notify_all()
-
-    def tell_by(self, make_status: Callable[[], dict[str, Any]]) -> None:
-        """/status.json is what this function returns whenever a browser asks; any thread calls."""
-        self._make_status = make_status
+        with self._lock:
+            self._picture = jpeg
+            for box in self._viewers:
+                box.put(jpeg)
 
     def close(self) -> None:
         """Let all viewers go and stop listening. Harmless twice."""
-        with self._news:
+        with self._lock:
             if self._closing:
                 return
             self._closing = True
-            self._news.notify_all()
+            for box in self._viewers:
+                box.close()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def status(self) -> dict[str, Any]:
-        """What /status.json says now."""
-        return self._make_status()
 
     def is_own(self, host: str) -> bool:
         """Whether a request's Host header means this page."""
         return host in {f"{name}:{self.port}" for name in (HOST, "localhost")}
 
     @contextmanager
-    def viewing(self) -> Iterator[bool]:
-        """Count a viewer; gives False where there are enough already."""
-        with self._news:
-            welcome = self._viewers < MOST_VIEWERS and not self._closing
-            self._viewers += welcome
+    def viewing(self) -> Iterator[Latest[bytes] | None]:
+        """A viewer's mailbox of pictures; None where there are enough viewers already."""
+        box: Latest[bytes] = Latest()
+        with self._lock:
+            welcome = len(self._viewers) < MOST_VIEWERS and not self._closing
+            if welcome:
+                self._viewers.add(box)
+                box.put(self._picture)
         try:
-            yield welcome
+            yield box if welcome else None
         finally:
-            with self._news:
-                self._viewers -= welcome
-
-    def pictures(self) -> Iterator[bytes]:
-        """The newest picture, again and again; ends when the page is closed."""
-        seen = 0
-        while True:
-            with self._news:
-                self._news.wait_for(
-                    lambda last=seen: self._number > last or self._closing,  # type: ignore[misc]
-                    REPEAT_SECONDS,
-                )
-                if self._closing:
-                    return
-                picture, seen = self._picture, self._number
-            if picture:
-                yield picture
+            with self._lock:
+                self._viewers.discard(box)
 
 
 class _Server(ThreadingHTTPServer):
@@ -156,7 +129,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif self.path == "/":
             self._page()
         elif self.path == "/status.json":
-            body = json.dumps(self.server.page.status(), ensure_ascii=False).encode()
+            body = json.dumps(self.server.page.make_status(), ensure_ascii=False).encode()
             self._send(HTTPStatus.OK, "application/json", body)
         elif self.path.split("?")[0] == "/picture.mjpg":
             self._pictures()
@@ -191,16 +164,19 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Cache-Control", "no-store")
 
     def _pictures(self) -> None:
-        with self.server.page.viewing() as welcome:
-            if not welcome:
+        with self.server.page.viewing() as box:
+            if box is None:
                 self._send(HTTPStatus.SERVICE_UNAVAILABLE, "text/plain", b"enough viewers\n")
                 return
             self._begin(HTTPStatus.OK, f"multipart/x-mixed-replace; boundary={_BOUNDARY}")
             self.end_headers()
-            for picture in self.server.page.pictures():
-                head = f"--{_BOUNDARY}\r\nContent-Type: image/jpeg\r\n"
-                head += f"Content-Length: {len(picture)}\r\n\r\n"
-                self.wfile.write(head.encode() + picture + b"\r\n")
+            picture = b""
+            while not box.closed:
+                picture = box.take(REPEAT_SECONDS) or picture
+                if picture:
+                    head = f"--{_BOUNDARY}\r\nContent-Type: image/jpeg\r\n"
+                    head += f"Content-Length: {len(picture)}\r\n\r\n"
+                    self.wfile.write(head.encode() + picture + b"\r\n")
 
     def handle(self) -> None:
         try:

@@ -1,19 +1,21 @@
-"""The picture and the words that `actionstream webcam` shows on its page."""
+"""The picture and the words that `actionstream webcam` shows on its page and records."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
-from types import TracebackType
-from typing import Any, Self
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 from actionstream.bundle.card import Card
-from actionstream.draw import enlarge, spoken
+from actionstream.concurrency import Background, Latest
+from actionstream.draw import Corner, display_name, enlarge
 from actionstream.draw.annotate import draw
 from actionstream.draw.labels import UNKNOWN, colour_of
-from actionstream.live.session import Session
+from actionstream.live import Session
 from actionstream.results import Pixels, Reading, Segment
+from actionstream.video import VideoWriter
 from actionstream.video.picture import DecodedFrame
 from actionstream.video.still import encode_jpeg
 from actionstream.webcam.page import LivePage
@@ -21,100 +23,99 @@ from actionstream.webcam.page import LivePage
 MOST_PICTURES_PER_SECOND = 25
 """More than this costs processor time that the model can use better."""
 
-
 MINUTE_SECONDS = 60.0
 SLOW, NO_PICTURE = "too slow for an answer", "waiting for a picture"
 
 
-class SharedPicture:
-    """A frame's RGB, made at most once and only when somebody asks, from any thread.
+class SharedFrame:
+    """A frame whose RGB is made at most once and only when somebody asks, from any thread.
 
     All frames of a source share `lock`, because they share one converter.
     """
 
     def __init__(self, frame: DecodedFrame, lock: threading.Lock) -> None:
+        self.time_seconds = frame.time_seconds
         self._frame, self._lock = frame, lock
         self._pixels: Pixels | None = None
 
-    def __call__(self) -> Pixels:
+    def to_rgb(self) -> Pixels:
+        """RGB uint8 [H, W, 3]."""
         with self._lock:
             if self._pixels is None:
                 self._pixels = self._frame.to_rgb()
             return self._pixels
 
 
-class CameraView:
-    """Draws the newest reading on the newest picture, for whoever watches the page.
+class CameraView(Background):
+    """Draws the newest reading on the newest picture, for the page's viewers and a recording.
 
-    In a thread of its own with one slot, so that a large picture holds up nothing but itself.
-    What goes wrong in it is raised by `check`.
+    In a thread of its own with one place for a frame, so that a large picture holds up nothing but
+    itself. What goes wrong in it is raised by `check` and by `close`.
+
+    Args:
+        page: where pictures are shown; None for nowhere.
+        recording: the MP4 to write; None for none. It appears when the view is closed.
     """
 
-    def __init__(self, page: LivePage, session: Session, looks_needed: int) -> None:
-        self._page, self._session, self._looks_needed = page, session, looks_needed
-        self._news = threading.Condition()
-        self._slot: Callable[[], Pixels] | None = None
-        self._closing = False
-        self._error: Exception | None = None
-        self._thread = threading.Thread(target=self._run, name="actionstream-view", daemon=True)
-        self._thread.start()
+    def __init__(
+        self,
+        session: Session,
+        looks_needed: int,
+        *,
+        page: LivePage | None = None,
+        recording: Path | None = None,
+    ) -> None:
+        self._session, self._looks_needed = session, looks_needed
+        self._page, self._recording = page, recording
+        self._writer: VideoWriter | None = None
+        self._corner = Corner()
+        self._frames: Latest[SharedFrame] = Latest()
+        super().__init__("actionstream-view")
 
-    def offer(self, picture: Callable[[], Pixels]) -> None:
-        """This is the newest picture."""
-        if self._page.viewers == 0:
-            return
-        with self._news:
-            self._slot = picture
-            self._news.notify()
+    def offer(self, frame: SharedFrame) -> None:
+        """This is the newest frame."""
+        if self._is_watched() or self._recording is not None:
+            self._frames.put(frame)
 
-    def check(self) -> None:
-        """Raise what went wrong in the thread."""
-        if self._error is not None:
-            error, self._error = self._error, None
-            raise error
+    def _is_watched(self) -> bool:
+        return self._page is not None and self._page.viewers > 0
 
     def close(self) -> None:
-        with self._news:
-            self._closing = True
-            self._news.notify()
+        """End the thread and give the recording its name."""
+        self._frames.close()
         self._thread.join()
+        if self._writer is not None:
+            self._writer.close()
+        self.check()
 
-    def __enter__(self) -> Self:
-        return self
+    def _work(self) -> None:
+        while (frame := self._frames.take()) is not None:
+            began = time.monotonic()
+            self._show(frame)
+            time.sleep(max(1 / MOST_PICTURES_PER_SECOND - (time.monotonic() - began), 0.0))
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
+    def _show(self, frame: SharedFrame) -> None:
+        picture = self._annotated(frame.to_rgb())
+        if self._recording is not None:
+            self._record(picture, frame.time_seconds, self._recording)
+        if self._page is not None and self._is_watched():
+            self._page.show(encode_jpeg(picture))
 
-    def _run(self) -> None:
-        try:
-            while self._show_next():
-                pass
-        except Exception as error:  # noqa: BLE001  handed back by `check`
-            self._error = error
-
-    def _show_next(self) -> bool:
-        with self._news:
-            self._news.wait_for(lambda: self._slot is not None or self._closing)
-            picture, self._slot = self._slot, None
-            if self._closing or picture is None:
-                return False
-        began = time.monotonic()
-        self._page.show(encode_jpeg(self._annotated(picture())))
-        spare = 1 / MOST_PICTURES_PER_SECOND - (time.monotonic() - began)
-        if spare > 0:
-            time.sleep(spare)
-        return True
+    def _record(self, picture: Pixels, time_seconds: float, path: Path) -> None:
+        """Add the picture; the first one decides how large the video is."""
+        if self._writer is None:
+            height, width = picture.shape[:2]
+            self._writer = VideoWriter(
+                path, width=width, height=height, frame_rate=MOST_PICTURES_PER_SECOND
+            )
+        self._writer.write(picture, time_seconds)
 
     def _annotated(self, pixels: Pixels) -> Pixels:
         reading, pixels = self._session.latest, enlarge(pixels)
         if reading is None or self._session.too_slow:
             return pixels
-        return draw(pixels, reading, looks_needed=self._looks_needed)
+        corner = self._corner.choose(pixels)
+        return draw(pixels, reading, looks_needed=self._looks_needed, corner=corner)
 
 
 def page_status(state: str, session: Session, card: Card, now_seconds: float) -> dict[str, Any]:
@@ -135,14 +136,7 @@ def page_status(state: str, session: Session, card: Card, now_seconds: float) ->
         "headline": headline,
         "shown": None if reading is None else reading.shown,
         "confidence": 0.0 if reading is None else reading.shown_confidence,
-        "top": [
-            {
-                "label": spoken(candidate.label),
-                "confidence": candidate.confidence,
-                "shown": candidate.label == (reading.shown if reading else None),
-            }
-            for candidate in (reading.top(3) if reading else [])
-        ],
+        "top": [] if reading is None else _candidates(reading),
         "live": live,
         "state": state,
         "figures": _figure_pairs(session),
@@ -150,12 +144,28 @@ def page_status(state: str, session: Session, card: Card, now_seconds: float) ->
     }
 
 
+def _candidates(reading: Reading) -> list[dict[str, Any]]:
+    return [
+        {
+            "label": display_name(candidate.label),
+            "confidence": candidate.confidence,
+            "shown": candidate.label == reading.shown,
+        }
+        for candidate in reading.shown_top(3)
+    ]
+
+
 def _headline(reading: Reading | None, looks_needed: int) -> str:
     if reading is None:
         return NO_PICTURE
     if reading.status == "warming_up":
         return f"warming up {min(reading.looks_seen, looks_needed)}/{looks_needed}"
-    return UNKNOWN if reading.shown is None else spoken(reading.shown)
+    return words_of(reading.shown)
+
+
+def words_of(label: str | None) -> str:
+    """The label for people; None is "no known action"."""
+    return UNKNOWN if label is None else display_name(label)
 
 
 def _figure_pairs(session: Session) -> list[tuple[str, str]]:
@@ -173,7 +183,7 @@ def _minute(segments: Sequence[Segment], now_seconds: float) -> list[dict[str, A
     start = now_seconds - MINUTE_SECONDS
     return [
         {
-            "label": UNKNOWN if part.label is None else spoken(part.label),
+            "label": words_of(part.label),
             "colour": "rgb({} {} {})".format(*colour_of(part.label)),
             "from": max((part.start_seconds - start) / MINUTE_SECONDS, 0.0),
             "to": min((part.end_seconds - start) / MINUTE_SECONDS, 1.0),

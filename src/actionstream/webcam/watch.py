@@ -2,34 +2,34 @@
 
 from __future__ import annotations
 
-import argparse
 import logging
 import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 from actionstream.bundle.card import Card
-from actionstream.draw import percent, spoken
-from actionstream.draw.labels import UNKNOWN
+from actionstream.draw import percent
 from actionstream.errors import ActionstreamError, FrameError, UnreadableVideoError
-from actionstream.live.session import Session
-from actionstream.live.worker import Worker
+from actionstream.live import Session, Worker
 from actionstream.recognizer import Recognizer
 from actionstream.results import Reading
 from actionstream.video.source import LiveSource
-from actionstream.webcam.announcer import Announcer
 from actionstream.webcam.commands import CommandRunner
-from actionstream.webcam.events import ActionEvent, EventLog
+from actionstream.webcam.events import ActionEvent, Announcer, EventLog
 from actionstream.webcam.page import LivePage
 from actionstream.webcam.view import (
     CameraView,
-    SharedPicture,
+    SharedFrame,
     figures,
     page_status,
     slow_words,
+    words_of,
 )
 
 FIRST_TRIES = 3
@@ -40,16 +40,34 @@ MOST_REMEMBERED = 200
 _log = logging.getLogger(__name__)
 
 
-class CameraWatch:
-    """One watching of one source.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchOptions:
+    """What to watch and what to do with it.
 
-    Args:
-        args: the verb's.
-        command: the words of `--on-action`, if it was given.
+    port:    the page's; None for no page, then a line is printed whenever the action changes.
+    size, frame_rate: what the camera is asked for.
+    events:  a file to which each begin and end is appended.
+    command: the words of a program that is run at each begin and end.
+    record:  an MP4 of the pictures with the answer on them.
+    seconds: how long to watch.
     """
 
-    def __init__(self, args: argparse.Namespace, command: tuple[str, ...] | None) -> None:
-        self._args, self._command = args, command
+    source: str
+    port: int | None
+    size: tuple[int, int] | None = None
+    frame_rate: float | None = None
+    threads: int | None = None
+    events: Path | None = None
+    command: tuple[str, ...] | None = None
+    record: Path | None = None
+    seconds: float | None = None
+
+
+class CameraWatch:
+    """One watching of one source."""
+
+    def __init__(self, options: WatchOptions) -> None:
+        self._options = options
         self._seen: deque[ActionEvent] = deque(maxlen=MOST_REMEMBERED)
         self._count = 0
         self._printed: str | None = None
@@ -66,33 +84,42 @@ class CameraWatch:
 
         Raises:
             VideoError: there was never a picture, or the source cannot go on.
-            ActionstreamError: the page's port is taken.
+            ActionstreamError: the page's port is taken, or the recording cannot be written.
             OSError: the events' file cannot be written.
         """
+        options, card = self._options, model.card
         with ExitStack() as stack:
-            page = None if self._args.text else stack.enter_context(_open_page(self._args.port))
+            page = None if options.port is None else stack.enter_context(_open_page(options.port))
             announcer = stack.enter_context(self._announcer(stack))
             worker = stack.enter_context(Worker(model, max_batch=1, max_sessions=1))
             session = stack.enter_context(worker.open(on_reading=announcer.push))
             stack.callback(self._remember_figures, session)
             source = stack.enter_context(self._open_source(announcer))
-            stack.enter_context(_end_after(self._args.seconds, source))
+            if options.seconds is not None:
+                timer = threading.Timer(options.seconds, source.close)
+                timer.daemon = True
+                timer.start()
+                stack.callback(timer.cancel)
             _say(f"watching {source.name}" + (f" on {page.address}" if page else ""))
             _say("Ctrl-C ends")
-            self._follow(source, session, announcer, page, model.card)
+            if page is not None:
+                page.make_status = lambda: page_status(
+                    self._state, session, card, time.monotonic() - self._zero
+                )
+            view = stack.enter_context(
+                CameraView(session, card.ready_after, page=page, recording=options.record)
+            )
+            self._follow(source, session, announcer, view, card)
         if self._never is not None:
             raise UnreadableVideoError(source.name, self._never)
 
     def _announcer(self, stack: ExitStack) -> Announcer:
         """Who hears of events: the summary, and what the options name."""
-
         listeners: list[Callable[[ActionEvent], object]] = [self._hear]
-        if self._args.events is not None:
-            listeners.append(stack.enter_context(EventLog(self._args.events)).write)
-        if self._command is not None:
-            runner = CommandRunner(self._command)
-            stack.callback(runner.close)
-            listeners.append(runner.start)
+        if self._options.events is not None:
+            listeners.append(stack.enter_context(EventLog(self._options.events)).write)
+        if self._options.command is not None:
+            listeners.append(stack.enter_context(CommandRunner(self._options.command)).start)
 
         def tell(event: ActionEvent) -> None:
             for listener in listeners:
@@ -101,28 +128,24 @@ class CameraWatch:
         return Announcer(see=self._see, tell=tell)
 
     def _open_source(self, announcer: Announcer) -> LiveSource:
-        def note(state: str, detail: str) -> None:
-            self._note(state, detail)
-            if state == "lost":
-                announcer.lost()
-
         self._source = LiveSource(
-            self._args.source,
-            size=self._args.size,
-            frame_rate=self._args.rate,
-            threads=self._args.threads,
-            on_state=note,
+            self._options.source,
+            size=self._options.size,
+            frame_rate=self._options.frame_rate,
+            threads=self._options.threads,
+            on_state=partial(self._note, announcer),
         )
         return self._source
 
-    def _note(self, state: str, detail: str) -> None:
+    def _note(self, announcer: Announcer, state: str, detail: str) -> None:
         """The connection changed; called from the source's thread."""
         if state == "closed":
             return
-        source = self._source
-        if state == "lost" and source is not None and source.connections == 0:
-            self._tries += 1
-            if self._tries >= FIRST_TRIES:
+        if state == "lost":
+            announcer.lost()
+            source = self._source
+            self._tries += source is not None and source.connections == 0
+            if source is not None and self._tries >= FIRST_TRIES and source.connections == 0:
                 self._never = detail.rpartition("; again in")[0] or detail
                 source.close()
                 return
@@ -134,29 +157,21 @@ class CameraWatch:
         source: LiveSource,
         session: Session,
         announcer: Announcer,
-        page: LivePage | None,
+        view: CameraView,
         card: Card,
     ) -> None:
         converter = threading.Lock()
-        with ExitStack() as stack:
-            view: CameraView | None = None
-            if page is not None:
-                page.tell_by(
-                    lambda: page_status(self._state, session, card, time.monotonic() - self._zero)
-                )
-                view = stack.enter_context(CameraView(page, session, card.ready_after))
-            for frame in source:
-                picture = SharedPicture(frame, converter)
-                try:
-                    session.offer(picture, frame.time_seconds)
-                except FrameError as error:  # one picture that FFmpeg could not convert
-                    _log.warning("%s: %s", source.name, error)
-                self._zero = time.monotonic() - frame.time_seconds
-                announcer.check()
-                self._notice_slowness(session, announcer, card)
-                if view is not None:
-                    view.check()
-                    view.offer(picture)
+        for decoded in source:
+            frame = SharedFrame(decoded, converter)
+            try:
+                session.offer(frame)
+            except FrameError as error:  # one picture that FFmpeg could not convert
+                _log.warning("%s: %s", source.name, error)
+            self._zero = time.monotonic() - frame.time_seconds
+            self._notice_slowness(session, announcer, card)
+            announcer.check()
+            view.check()
+            view.offer(frame)
 
     def _notice_slowness(self, session: Session, announcer: Announcer, card: Card) -> None:
         """Say it once, whenever it begins; what went on until then is over."""
@@ -167,10 +182,10 @@ class CameraWatch:
         self._too_slow = too_slow
 
     def _see(self, reading: Reading) -> None:
-        """Print a line when what is shown changes (only with --text)."""
-        if not self._args.text or reading.status != "ready":
+        """Print a line when what is shown changes (only where there is no page)."""
+        if self._options.port is not None or reading.status != "ready":
             return
-        words = _words(reading.shown)
+        words = words_of(reading.shown)
         if words != self._printed:
             self._printed = words
             share = "" if reading.shown is None else f"  {percent(reading.shown_confidence)}"
@@ -186,18 +201,17 @@ class CameraWatch:
             self._figures = figures(session)
 
     def summarise(self) -> None:
-        """What was seen on stdout (with --text it is there already), figures on stderr."""
-        if not self._args.text:
+        """What was seen on stdout (without a page it is there already), figures on stderr."""
+        if self._options.port is not None:
             for event in self._seen:
                 end = event.start_seconds if event.end_seconds is None else event.end_seconds
                 span = f"{event.start_seconds:8.1f} to {end:.1f} s"
-                print(f"{span}  {_words(event.label)}  {percent(event.confidence)}")
+                print(f"{span}  {words_of(event.label)}  {percent(event.confidence)}")
         if self._figures:
             _say(f"{self._count} action{'' if self._count == 1 else 's'} seen; {self._figures}")
-
-
-def _words(label: str | None) -> str:
-    return UNKNOWN if label is None else spoken(label)
+        record = self._options.record
+        if record is not None:
+            _say(f"recorded in {record}" if record.exists() else "no picture, nothing recorded")
 
 
 def _open_page(port: int) -> LivePage:
@@ -207,21 +221,6 @@ def _open_page(port: int) -> LivePage:
         raise ActionstreamError(
             f"the page cannot listen on port {port} ({error.strerror}); choose another --port"
         ) from None
-
-
-@contextmanager
-def _end_after(seconds: float | None, source: LiveSource) -> Iterator[None]:
-    """Close the source when the time is over."""
-    if seconds is None:
-        yield
-        return
-    timer = threading.Timer(seconds, source.close)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
 
 
 def _say(words: str) -> None:

@@ -1,4 +1,4 @@
-"""What Streamlit runs for `actionstream app`; beside `pages` it would list that folder itself."""
+"""What Streamlit runs for `actionstream app`."""
 
 from actionstream.app import main
 

@@ -1,4 +1,4 @@
-// Tells the page what the browser knows about cameras. It opens none itself: failures to open one
+// Tells the server what the browser knows about cameras. It opens none itself: failures to open one
 // are seen by listening to the calls that the video frame (of this same origin) makes.
 export default function (component) {
   const { setStateValue } = component;

@@ -1,4 +1,4 @@
-"""The room that all visitors' videos together may take on the server's disk."""
+"""How much of the server's disk the videos of all visitors may take together."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from actionstream.app.settings import ROOM_A_VIDEO
 COPY_BYTES = 1 << 20
 
 
-class NoRoomError(Exception):
-    """The visitors' files fill what the server keeps for them."""
+class QuotaExceededError(Exception):
+    """The visitors' files take all that the server keeps for them."""
 
 
-class Space:
+class Quota:
     """Folders of visitors below `root`, with a limit over all of them.
 
     Files are counted as they lie there, the copies that were made of videos with them. So nothing
@@ -25,7 +25,7 @@ class Space:
 
     def __init__(self, root: Path, most_bytes: int) -> None:
         self.root, self.most_bytes = root, most_bytes
-        self._storing = threading.Lock()  # two uploads may not both take the last room
+        self._storing = threading.Lock()  # two uploads may not both take the last bytes
 
     def used_bytes(self) -> int:
         """Bytes in all files now."""
@@ -39,17 +39,17 @@ class Space:
         return used
 
     def check(self) -> None:
-        """Raise NoRoomError if the limit is passed, as copies of videos that are being made may."""
+        """QuotaExceededError if the limit is passed, as copies that are being made may."""
         if self.used_bytes() > self.most_bytes:
-            raise NoRoomError
+            raise QuotaExceededError
 
     def store(self, data: BinaryIO, path: Path) -> None:
         """Write `data` to the new file `path`; nothing is left of it if that fails.
 
-        It needs room for what will be made of it, too: ROOM_A_VIDEO times its size.
+        What will be made of it is counted, too: ROOM_A_VIDEO times its size.
 
         Raises:
-            NoRoomError: it does not fit any more.
+            QuotaExceededError: it does not fit any more.
             OSError: it cannot be written.
         """
         with self._storing:
@@ -59,7 +59,7 @@ class Space:
                     while chunk := data.read(COPY_BYTES):
                         left -= ROOM_A_VIDEO * len(chunk)
                         if left < 0:
-                            raise NoRoomError
+                            raise QuotaExceededError
                         file.write(chunk)
             except BaseException:
                 path.unlink(missing_ok=True)

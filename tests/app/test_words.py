@@ -1,4 +1,4 @@
-"""Why there is no picture."""
+"""What is said of cameras without a picture."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from actionstream.app.diagnosis import TROUBLES, diagnose
+from actionstream.app.words import TROUBLES, diagnose
 
 WELL: dict[str, Any] = {
     "secure": True,

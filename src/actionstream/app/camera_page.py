@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -11,15 +12,14 @@ from streamlit_webrtc import WebRtcMode, WebRtcStreamerContext, webrtc_streamer
 from streamlit_webrtc.config import Translations
 from streamlit_webrtc.webrtc import SignallingTimeoutError
 
-from actionstream.app import markup, state
-from actionstream.app.camera_link import CameraLink
-from actionstream.app.diagnosis import CONNECTION_SECONDS, TROUBLES, Trouble, diagnose
-from actionstream.app.ice import ice_servers
-from actionstream.app.probe import camera_facts
-from actionstream.app.processor import LinkProcessor
-from actionstream.app.settings import IceServer, SettingError
+from actionstream.app import downloads, markup, result, state
+from actionstream.app.camera_link import CameraLink, LinkProcessor, Minute
+from actionstream.app.settings import IceServer, SettingError, ice_servers
+from actionstream.app.text import clock
 from actionstream.app.visitor import Visitor
-from actionstream.app.widgets import heading, link_to
+from actionstream.app.widgets import camera_facts, heading, link_to, model_menu
+from actionstream.app.words import CONNECTION_SECONDS, TROUBLES, Trouble, diagnose
+from actionstream.results import Segment
 
 LOOK_AGAIN_SECONDS = 0.4
 TIMELINE_SECONDS = 60.0
@@ -46,14 +46,24 @@ def draw() -> None:
     """Draw the page."""
     heading("Point your camera at the action", "Stand back a little, so that all of you is seen.")
     visitor = state.visitor()
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        model_menu()
+        st.toggle("Mirror the picture", key="mirror")
     left, right = st.columns([3, 2], gap="large")
     with left.container(key="camera-view"):
         playing = _viewer(visitor)
     with right:
         _live(visitor, playing)
     with st.container(border=True):
-        st.markdown("**The last minute**")
+        st.header("The last minute", anchor=False)
         _last_minute(visitor, playing)
+        if not playing:
+            _what_was_seen(visitor)
+
+
+def _link(visitor: Visitor) -> CameraLink | None:
+    """The camera of this tab."""
+    return visitor.links.get(state.tab())
 
 
 def _viewer(visitor: Visitor) -> bool:
@@ -76,14 +86,17 @@ def _camera(visitor: Visitor, servers: list[IceServer]) -> bool:
     except SignallingTimeoutError:
         st.warning("The server is too busy to connect just now. Press Stop, then Start again.")
         return False
-    if visitor.link is not None and not (context.state.playing or context.state.signalling):
-        visitor.link.end()
+    link = _link(visitor)
+    if link is not None:
+        link.mirror = st.session_state["mirror"]
+        if not (context.state.playing or context.state.signalling):
+            link.end()
     return bool(context.state.playing)
 
 
 def _connection(visitor: Visitor, servers: list[IceServer]) -> WebRtcStreamerContext[Any, Any]:
-    models, name = state.server().models, state.model_name()
-    looks_needed = state.model().card.ready_after
+    models, name, tab = state.server().models, state.model_name(), state.tab()
+    looks_needed, mirror = state.model().card.ready_after, bool(st.session_state["mirror"])
     open_session = partial(models.open_session, name)
     context: WebRtcStreamerContext[Any, Any] = webrtc_streamer(
         key=f"camera-{name}",
@@ -92,7 +105,7 @@ def _connection(visitor: Visitor, servers: list[IceServer]) -> WebRtcStreamerCon
         rtc_configuration={"iceServers": servers},
         media_stream_constraints=CONSTRAINTS,
         video_processor_factory=lambda: LinkProcessor(
-            visitor.connect(CameraLink(open_session, looks_needed))
+            visitor.connect(tab, CameraLink(open_session, looks_needed, mirror=mirror))
         ),
         video_html_attrs={
             "autoPlay": True,
@@ -108,8 +121,7 @@ def _connection(visitor: Visitor, servers: list[IceServer]) -> WebRtcStreamerCon
 @st.fragment(run_every=1.0)
 def _trouble(visitor: Visitor, playing: bool) -> None:
     """Says what keeps the camera from being seen, and offers the other way."""
-    facts = camera_facts()
-    link = visitor.link
+    facts, link = camera_facts(), _link(visitor)
     waiting = link.silent_seconds if link is not None else 0.0
     full = state.server().models.is_full() and (link is None or link.state != "running")
     slow = playing and link is not None and link.too_slow
@@ -137,9 +149,9 @@ def _say(trouble: Trouble) -> None:
 @st.fragment(run_every=LOOK_AGAIN_SECONDS)
 def _live(visitor: Visitor, playing: bool) -> None:
     """The newest reading and how fresh it is."""
-    link = visitor.link if playing else None
-    st.html(_before(visitor.link) if link is None else _reading(link))
-    st.html(markup.tiles(_figures(link)))
+    link = _link(visitor)
+    st.html(_reading(link) if playing and link is not None else _before(link))
+    st.html(markup.tiles(_figures(link if playing else None)))
 
 
 def _before(link: CameraLink | None) -> str:
@@ -158,11 +170,10 @@ def _reading(link: CameraLink) -> str:
         return markup.placeholder("Waiting for a place", "Others are using all of them just now.")
     if link.too_slow:
         return markup.placeholder("Too slow", "No look at the picture is done in time.")
-    reading = link.latest
+    reading = link.shown
     if reading is None or reading.status == "warming_up":
         return markup.placeholder("Warming up", "The first looks are being taken.")
-    note = "Steadied; the bars are this very moment."
-    return markup.answer(reading.shown, reading.shown_confidence, reading.top(3), note=note)
+    return markup.answer(reading.shown, reading.shown_confidence, reading.shown_top(3))
 
 
 def _figures(link: CameraLink | None) -> list[tuple[str, str]]:
@@ -170,7 +181,7 @@ def _figures(link: CameraLink | None) -> list[tuple[str, str]]:
         names = ("Camera", "Answers", "Age of the answer", "Looks dropped")
         return [(name, "–") for name in names]
     figures = link.statistics()
-    reading = link.latest
+    reading = link.shown
     age = "–" if reading is None else f"{1000 * reading.age_seconds:.0f} ms"
     return [
         ("Camera", f"{figures.frames_per_second:.0f}/s"),
@@ -182,8 +193,41 @@ def _figures(link: CameraLink | None) -> list[tuple[str, str]]:
 
 @st.fragment(run_every=1.0)
 def _last_minute(visitor: Visitor, playing: bool) -> None:
-    link = visitor.link if playing else None
-    segments, now = ((), 0.0) if link is None else (link.segments(), link.now_seconds)
+    link = _link(visitor)
+    minute = Minute() if link is None else link.minute()
+    top = link.shown.shown if link is not None and link.shown is not None else None
+    start = minute.end_seconds - TIMELINE_SECONDS
+    end = "now" if playing else "the end"
+    axis = ("1 minute ago", "30 s ago", end) if playing else ("1 minute before", "30 s", end)
     with st.container(height=190, border=False):
-        axis = ("1 minute ago", "30 s ago", "now")
-        st.html(markup.timeline(segments, now - TIMELINE_SECONDS, TIMELINE_SECONDS, axis))
+        st.html(markup.timeline(minute.segments, start, TIMELINE_SECONDS, axis, top=top))
+
+
+def _what_was_seen(visitor: Visitor) -> None:
+    """After Stop: the last minute in words, and as files."""
+    link = _link(visitor)
+    minute = Minute() if link is None else link.minute()
+    segments = downloads.minute_segments(minute)
+    if not segments:
+        return
+    st.write(_in_words(segments))
+    identity, length = state.model().identity, segments[-1].end_seconds
+    with st.container(horizontal=True):
+        result.kept(
+            lambda: downloads.minute_json(minute, identity),
+            lambda: downloads.as_csv("camera", segments),
+            lambda: downloads.as_svg(segments, length, None),
+            name="camera",
+            key="camera",
+        )
+
+
+def _in_words(segments: Sequence[Segment]) -> str:
+    """ "Seen: Playing Piano for 30 s, Drumming for 5 s." """
+    seconds: dict[str, float] = {}
+    for part in segments:
+        name = markup.name_of(part.label)
+        seconds[name] = seconds.get(name, 0.0) + part.end_seconds - part.start_seconds
+    longest = sorted(seconds.items(), key=lambda item: -item[1])
+    said = ", ".join(f"{name} for {clock(time, whole=True)}" for name, time in longest)
+    return f"Seen in the last minute before the end: {said}."

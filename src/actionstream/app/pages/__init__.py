@@ -1,1 +1,0 @@
-"""The pages, each a table of contents of what it shows."""
