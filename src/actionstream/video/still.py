@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import cast
 
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
@@ -29,7 +28,7 @@ def encode_jpeg(rgb: Pixels, quality: int = 80) -> bytes:
         raise ValueError(f"quality must be 1 to 100, got {quality}")
     scale = _WORST_SCALE - (_WORST_SCALE - _BEST_SCALE) * (quality - 1) / 99
     frame = frame.reformat(format="yuvj420p", dst_colorspace="ITU601", dst_color_range="JPEG")
-    encoder = cast("VideoCodecContext", VideoCodecContext.create("mjpeg", "w"))
+    encoder = VideoCodecContext.create("mjpeg", "w")
     encoder.width, encoder.height = frame.width, frame.height
     encoder.pix_fmt = frame.format.name
     encoder.time_base = frame.time_base = Fraction(1, 25)
