@@ -1,7 +1,7 @@
 """The shipped small model with a ballast: a bundle that is too slow for live answers anywhere.
 
 Its encoder multiplies matrices of 4096 x 4096 four times before each look, 550 billion operations,
-and its card lets a stream start afresh after 0.36 s without a look. What it answers is unchanged.
+and its card resets a stream after 0.36 s without a look. What it answers is unchanged.
 """
 
 from __future__ import annotations

@@ -74,7 +74,7 @@ def test_a_file_gives_what_a_live_stream_of_its_frames_gives(clip: Path) -> None
     ("name", "times"),
     [
         ("variable rate", [0.0, 0.04, 0.2, 0.21, 0.5, 0.9, 0.98, 1.0, 1.3, 2.6, 2.64, 2.9, 3.1]),
-        ("a gap that starts afresh", [*np.arange(0, 2, 0.1), *np.arange(5, 7, 0.1)]),
+        ("a gap that resets", [*np.arange(0, 2, 0.1), *np.arange(5, 7, 0.1)]),
         ("slower than the looks", list(np.arange(0, 9, 0.75))),
     ],
 )
@@ -91,7 +91,7 @@ def test_file_and_live_agree_at_any_times(name: str, times: list[float], tmp_pat
 def test_the_batch_changes_nothing(
     batch: int, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One call over n looks, n calls, and any ragged split: also across a fresh start."""
+    """One call over n looks, n calls, and any ragged split: also across a reset."""
     times = [*np.arange(0, 2.1, 0.1), *np.arange(5, 6.3, 0.1)]
     pictures = [plain(COLOURS[i // 3 % 4], 64, 48) for i in range(len(times))]
     broken = make_clip(tmp_path / "gap.mp4", times=[float(t) for t in times], pictures=pictures)

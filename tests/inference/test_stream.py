@@ -307,7 +307,7 @@ def test_a_ring_holds_the_newest_16() -> None:
 
 
 @pytest.mark.parametrize("jump", [RESET_AFTER + 0.3, -1.0])
-def test_a_gap_or_time_running_backwards_starts_afresh(jump: float) -> None:
+def test_a_gap_or_time_running_backwards_resets(jump: float) -> None:
     model = tiny_model()
     live = model.live()
     before = [(10 + i * SPACING, plain(BLUE)) for i in range(8)]
@@ -326,7 +326,7 @@ def test_a_gap_that_is_not_too_long_goes_on() -> None:
     assert reading.shown == "blue"  # red has not held yet
 
 
-def test_another_frame_size_does_not_start_afresh() -> None:
+def test_another_frame_size_does_not_reset() -> None:
     live = tiny_model().live()
     push_all(live, [(i * SPACING, plain(RED)) for i in range(4)])
     reading = live.push(plain(RED, width=640, height=480), 4 * SPACING)

@@ -61,7 +61,7 @@ def test_pictures_are_made_in_the_workers_thread(session: Session) -> None:
     assert names == ["actionstream-worker"]
 
 
-def test_a_gap_and_backwards_time_start_afresh(
+def test_a_gap_and_backwards_time_reset(
     session: Session, model: Recognizer, spacing: float
 ) -> None:
     steady = [step * spacing for step in range(4)]
@@ -84,7 +84,7 @@ def test_reset_is_a_new_stream(session: Session, spacing: float) -> None:
     assert session.statistics().looks == 3
 
 
-def test_a_fresh_start_drops_the_looks_of_before(
+def test_a_reset_by_time_drops_the_looks_of_before(
     watched: tuple[Recognizer, WatchedEngine], spacing: float
 ) -> None:
     model, engine = watched
@@ -102,7 +102,7 @@ def test_a_fresh_start_drops_the_looks_of_before(
         assert (statistics.looks, statistics.readings, statistics.looks_dropped) == (1, 1, 2)
 
 
-def test_a_model_that_is_slower_than_a_fresh_start_is_called_too_slow(
+def test_a_model_that_is_slower_than_the_reset_is_called_too_slow(
     watched: tuple[Recognizer, WatchedEngine], spacing: float
 ) -> None:
     model, engine = watched

@@ -67,11 +67,11 @@ def test_one_session_fed_slowly_gives_a_streams_readings(model: Recognizer) -> N
 
 @pytest.mark.clips
 def test_a_real_clip_gives_the_files_readings(
-    model: Recognizer, ucf101_clip: Callable[..., Path]
+    shipped: Recognizer, ucf101_clip: Callable[..., Path]
 ) -> None:
     clip = ucf101_clip("Drumming")
-    answer = model.recognize(clip)
-    with Worker(model) as worker, worker.open() as session, VideoReader(clip) as video:
+    answer = shipped.recognize(clip)
+    with Worker(shipped) as worker, worker.open() as session, VideoReader(clip) as video:
         readings = [session.wait(PATIENCE_SECONDS) for frame in video if session.offer(frame)]
     assert_same(readings, list(answer.readings))
     assert readings[-1].label == answer.label == "Drumming"

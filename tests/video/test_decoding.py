@@ -12,7 +12,6 @@ from clips import index_of, make_clip
 
 from actionstream.errors import NoFramesError, VideoTimeoutError
 from actionstream.video import Limits, VideoReader
-from actionstream.video.decoding import default_threads
 
 
 class _FailingContext:
@@ -86,6 +85,14 @@ def test_too_many_in_a_row_end_the_reading(clip: Path) -> None:
     assert reader.corrupt_packets == 11
 
 
+def test_only_refusals_in_a_row_end_the_reading(clip: Path) -> None:
+    """Two of three packets are refused all along, and never three in a row."""
+    refused = {i for i in range(24) if i % 3}
+    reader, context = _reader(clip, refused, max_consecutive_corrupt_packets=2)
+    assert [index_of(frame.to_rgb()) for frame in reader] == list(range(0, 24, 3))
+    assert (reader.corrupt_packets, reader.truncated, context.resets) == (16, False, 0)
+
+
 def test_nothing_but_refusals_is_one_error(clip: Path) -> None:
     reader, _ = _reader(clip, set(range(24)))
     with pytest.raises(NoFramesError, match=r"no frame could be decoded \(24 damaged packets\)"):
@@ -117,7 +124,3 @@ def test_a_file_that_stops_answering(clip: Path) -> None:
     reader = _with_failing_reads(clip, [4], av.error.ExitError(1414092869, "injected"))
     with pytest.raises(VideoTimeoutError, match="did not answer in time"):
         list(reader)
-
-
-def test_default_threads_are_few() -> None:
-    assert 1 <= default_threads() <= 8

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Generator, Iterator
 from itertools import chain
 from pathlib import Path
@@ -14,6 +13,7 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from actionstream.concurrency import default_threads
 from actionstream.video.limits import Limits
 from actionstream.video.opening import check_pixels, explain
 from actionstream.video.timing import (
@@ -27,19 +27,9 @@ from actionstream.video.timing import (
 
 log = logging.getLogger(__name__)
 
-MAX_DEFAULT_THREADS = 8  # frame threads each hold a few pictures; more gains little
 PACKETS_AHEAD, FEWEST_AHEAD = 64, 3  # packets whose stamps tell the rate, before any is decoded
 BYTES_AHEAD = 8 << 20
-FAILURES_BEFORE_RESET = 8  # refused packets in a row after which the decoder starts afresh
-
-
-def default_threads() -> int:
-    """The processors that this process may use, at most MAX_DEFAULT_THREADS."""
-    try:
-        usable = len(os.sched_getaffinity(0))
-    except AttributeError:  # not on macOS and Windows
-        usable = os.cpu_count() or 1
-    return max(1, min(usable, MAX_DEFAULT_THREADS))
+FAILURES_BEFORE_RESET = 8  # refused packets in a row after which the decoder is reset
 
 
 def header_rate(stream: VideoStream) -> float | None:
