@@ -195,11 +195,15 @@ def _figures(link: CameraLink | None) -> list[tuple[str, str]]:
 def _last_minute(visitor: Visitor, playing: bool) -> None:
     link = _link(visitor)
     minute = Minute() if link is None else link.minute()
-    top = link.shown.shown if link is not None and link.shown is not None else None
+    known = [part for part in minute.segments if part.label is not None]
+    longest = max(known, key=lambda part: part.end_seconds - part.start_seconds, default=None)
+    top = None if longest is None else longest.label
+    if playing and link is not None and link.shown is not None:
+        top = link.shown.shown
     start = minute.end_seconds - TIMELINE_SECONDS
     end = "now" if playing else "the end"
     axis = ("1 minute ago", "30 s ago", end) if playing else ("1 minute before", "30 s", end)
-    with st.container(height=190, border=False):
+    with st.container(height=190 if playing else "content", border=False):
         st.html(markup.timeline(minute.segments, start, TIMELINE_SECONDS, axis, top=top))
 
 
