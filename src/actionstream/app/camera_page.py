@@ -130,7 +130,8 @@ def _trouble(visitor: Visitor, playing: bool) -> None:
     if found is not None:
         _say(found)
     elif not playing:
-        st.caption("The picture goes to this server only, and nothing of it is kept.")
+        said = "The picture goes to this server only, and nothing of it is kept."
+        st.html(f'<p class="as-note">{said}</p>')
     elif link is not None and link.state == "failed":
         st.error("The model stopped working on this server.", icon=":material/error:")
 
