@@ -137,6 +137,8 @@ class Reading:
     `shown` and `shown_confidence` are smoothed over time, for people to read.
     While `status` is "warming_up" there is no answer yet: `label` and `shown` are None, the
     confidences 0 and `top` is empty; `looks_seen` says how far the warming up has come.
+    `pose`, float32 [236], is the person's at this look as `actionstream.inference.pose` lays it
+    out; None where nobody was found, or the model has no pose.
     """
 
     status: Status
@@ -149,6 +151,7 @@ class Reading:
     shown: str | None = None
     shown_confidence: float = 0.0
     age_seconds: float = 0.0
+    pose: NDArray[np.float32] | None = field(default=None, repr=False)
 
     @property
     def label(self) -> str | None:
@@ -294,15 +297,18 @@ class Answer:
         """`to_dict` as one line of JSON, floats unrounded."""
         return json.dumps(self.to_dict(top=top), ensure_ascii=False, allow_nan=False)
 
-    def annotate(self, video: str | PathLike[str], to: str | PathLike[str]) -> None:
-        """Write `to`, an MP4: the video that this answer is about with the answer drawn onto it.
+    def annotate(
+        self, video: str | PathLike[str], to: str | PathLike[str], *, skeleton: bool = False
+    ) -> None:
+        """Write `to`, an MP4: the video that this answer is about with the answer drawn onto it,
+        and with `skeleton` the person's pose.
 
         Raises:
             ValueError, VideoError, VideoWriteError: see `actionstream.annotate`.
         """
         from actionstream.draw.annotate import annotate
 
-        annotate(Path(video), self, Path(to))
+        annotate(Path(video), self, Path(to), skeleton=skeleton)
 
     def save(self, to: str | PathLike[str]) -> None:
         """Write the answer: its video with the answer drawn, or as `.json` what `to_json` says.

@@ -17,8 +17,10 @@ from actionstream.bundle import card as cards
 from actionstream.bundle.card import BUNDLE_FILES, Card
 from actionstream.errors import BundleError
 from actionstream.inference import preprocess
+from actionstream.inference.pose import POSE_SIZE
+from actionstream.inference.pose import fingerprint as finder
 from actionstream.inference.postprocess import SmoothingRule
-from actionstream.inference.preprocess import Geometry
+from actionstream.inference.preprocess import Geometry, fingerprint
 from actionstream.inference.sampling import SamplingRule
 
 GEOMETRY = Geometry(224, 0.875)
@@ -206,12 +208,16 @@ def test_all_that_is_wrong_is_listed_at_once() -> None:
         ("threshold", 1.01, "less than or equal to 1"),
         ("known_threshold", -0.01, "greater than or equal to 0"),
         ("hold_seconds", -0.1, "greater than or equal to 0"),
-        ("files", {}, "files must name encoder.onnx, head.onnx, weights.safetensors and"),
+        (
+            "files",
+            {},
+            "files must name encoder.onnx, head.onnx and may name only weights.safetensors",
+        ),
         ("files", dict.fromkeys(BUNDLE_FILES, "abc"), "SHA-256 as 64 hex digits"),
         (
             "files",
             dict.fromkeys((*BUNDLE_FILES, "x.pkl"), "0" * 64),
-            "may name only memory.safetensors",
+            "may name only weights.safetensors",
         ),
         ("head.options", {"sizes": [1, 2]}, "valid"),
     ],
@@ -265,11 +271,14 @@ def with_options() -> dict[str, Any]:
     """A card with all that may be left out."""
     content = valid()
     content["pose"] = {
-        "name": "blazepose_lite",
-        "input_size": 256,
-        "feature_size": 200,
-        "person_finder": "blazepose_detection",
+        "name": "BlazePose lite",
+        "source": "a package",
+        "licence": "Apache 2.0",
+        "feature_size": POSE_SIZE,
+        "finder": finder(),
     }
+    spacing = content["spacing_seconds"]
+    content["preprocessing_fingerprint"] = fingerprint(GEOMETRY, spacing, finder())
     content["files"] |= dict.fromkeys(cards.OPTIONAL_FILES, "0" * 64)
     content["training"]["groups_per_label"] = {"Lunges": 3, "PushUps": 4, "Punch": 5}
     content["taught"] = {
@@ -284,7 +293,9 @@ def with_options() -> dict[str, Any]:
 def test_what_may_be_left_out_is_read_and_written() -> None:
     card = parse(with_options())
     assert json.loads(cards.dump(card)) == with_options()
-    assert card.look_size == 1280 + 200
+    assert card.look_size == 1280 + 236
+    assert card.rules.pose
+    assert not parse(valid()).rules.pose
     assert parse(valid()).look_size == 1280
     assert (parse(valid()).pose, parse(valid()).taught) == (None, None)
 
@@ -293,10 +304,21 @@ def test_what_may_be_left_out_is_read_and_written() -> None:
     ("path", "value", "words"),
     [
         (("pose", "colour"), 1, "pose.colour: unknown key"),
-        (("pose", "input_size"), "wide", "pose.input_size: "),
+        (("pose", "feature_size"), 235, "pose.feature_size is 235, a pose has 236 numbers"),
+        (("pose", "finder"), "0" * 16, "but this version of actionstream finds people as"),
+        (
+            ("preprocessing_fingerprint",),
+            fingerprint(GEOMETRY, 0.2),
+            "preprocessing_fingerprint is",
+        ),
         (("taught", "estimate", "Punch"), 1.2, "less than or equal to 1"),
         (("taught", "base"), None, "taught.base: "),
-        (("pose",), None, "do not agree on whether there is a pose.onnx"),
+        (("pose",), None, "if the card has a pose, and only then"),
+        (
+            ("files",),
+            dict.fromkeys(BUNDLE_FILES, "0" * 64),
+            "files must name pose.onnx, person.onnx",
+        ),
     ],
 )
 def test_what_may_be_left_out_is_no_looser(

@@ -320,7 +320,7 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
 
 def _copy_parts(source: Path) -> Callable[[Path], None]:
     def make(place: Path) -> None:
-        for name in cards.BUNDLE_FILES:
+        for name in open_bundle(source).card.files:
             shutil.copy(source / name, place / name)
 
     return make
@@ -334,7 +334,7 @@ def _card_of(source: Path, **changed: Any) -> Callable[[dict[str, str]], cards.C
 def test_writing_is_a_round_trip(folder: Path, tmp_path: Path) -> None:
     written = write_bundle(tmp_path / "deep" / "copy", _copy_parts(folder), _card_of(folder))
     assert written.card == open_bundle(folder).card
-    for name in (*cards.BUNDLE_FILES, "card.json", "README.md"):
+    for name in (*written.card.files, "card.json", "README.md"):
         assert (written.path / name).read_bytes() == (folder / name).read_bytes(), name
 
 
@@ -423,3 +423,24 @@ def test_variants_and_names(folder: Path, tmp_path: Path, monkeypatch: pytest.Mo
     assert resolve(str(folder)) == folder
     with pytest.raises(BundleError, match=r"slow: neither a folder nor .*there are: fast"):
         resolve("slow")
+
+
+def test_a_name_without_its_version_is_the_newest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bundle_module, "PRETRAINED", tmp_path)
+    made = bundles.plain_bundle(tmp_path / "large")
+    for name in ("large-v2", "large-v10", "small-v2"):
+        shutil.copytree(made, tmp_path / name)
+    (tmp_path / "DEFAULT").write_text("large-v2\n")
+    assert resolve("large").name == "large-v10"
+    assert resolve("large-v2").name == "large-v2"
+    assert resolve("small").name == "small-v2"
+    assert resolve().name == "large-v2"
+    with pytest.raises(BundleError, match="fast: neither a folder nor"):
+        resolve("fast")
+    (tmp_path / "FAST").write_text("small-v2\n")
+    assert resolve("fast").name == "small-v2"
+    (tmp_path / "FAST").write_text("small-v3\n")
+    with pytest.raises(BundleError, match="FAST: names no shipped variant, got 'small-v3'"):
+        resolve("fast")

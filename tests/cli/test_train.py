@@ -17,7 +17,7 @@ from cli_process import COMMAND, environment
 from conftest import HAS_TORCH
 
 from actionstream import cli
-from actionstream.bundle.card import BUNDLE_FILES, file_digest
+from actionstream.bundle.card import file_digest
 from actionstream.bundle.folder import open_bundle
 from actionstream.recognizer import load
 
@@ -245,7 +245,7 @@ def test_export_makes_the_bundle_again(
     checkpoint = str(trained.folder / "final.ckpt")
     assert cli.main(["export", checkpoint, "--to", str(tmp_path / "again")]) == 0
     assert capsys.readouterr().out == f"{tmp_path / 'again'}\n"
-    for name in BUNDLE_FILES:
+    for name in open_bundle(trained.bundle).card.files:
         assert file_digest(tmp_path / "again" / name) == file_digest(trained.bundle / name)
     assert cli.main(["export", checkpoint, "--to", str(tmp_path)]) == 2
     assert "exists" in capsys.readouterr().err

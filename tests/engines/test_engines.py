@@ -15,6 +15,7 @@ import pytest
 onnx = pytest.importorskip("onnx", reason="needs the extra 'test'")
 
 import plain_bundle  # noqa: E402
+import posing  # noqa: E402
 
 from actionstream.bundle.folder import Bundle, open_bundle  # noqa: E402
 from actionstream.engines import Engine, open_engine  # noqa: E402
@@ -25,6 +26,8 @@ from actionstream.errors import (  # noqa: E402
     FrameError,
     MissingExtraError,
 )
+from actionstream.inference.pose import POSE_SIZE  # noqa: E402
+from actionstream.training.storage import with_float16_storage  # noqa: E402
 
 SIZE = plain_bundle.SIZE
 
@@ -182,6 +185,43 @@ def test_it_says_what_it_is(bundle: Bundle) -> None:
 
 
 @pytest.mark.torch
+@pytest.mark.torch
+def test_torch_reads_weights_stored_as_float16_and_runs_pose_and_head_as_graphs(
+    torch_bundle: Bundle, tmp_path: Path
+) -> None:
+    small = with_float16_storage(onnx.load(torch_bundle.encoder_path))
+    onnx.save(small, tmp_path / "encoder.onnx")
+    onnx.save(posing.head(torch_bundle.card.look_size + POSE_SIZE), tmp_path / "head.onnx")
+    networks = {"encoder.onnx": tmp_path / "encoder.onnx", "head.onnx": tmp_path / "head.onnx"}
+    named = {"encoder": {"name": torch_bundle.card.encoder.name}}
+    made = open_bundle(posing.pose_bundle(tmp_path / "bundle", networks, **named))
+    assert made.card.encoder.precision == "float16"
+    one, other = (open_engine(made, name, threads=1) for name in ("onnx", "torch"))
+    images, crops = pictures(2), posing.body(size=(256, 256))[None]
+    np.testing.assert_allclose(one.encode(images), other.encode(images), atol=1e-4)
+    looks = np.random.default_rng(0).random((2, 16, made.card.look_size), dtype=np.float32)
+    assert one.pose is not None
+    assert other.pose is not None
+    found = one.pose.find_landmarks(crops)
+    assert found[2] > 0.5
+    for left, right in (
+        (one.read(looks), other.read(looks)),
+        (found, other.pose.find_landmarks(crops)),
+        (one.pose.find_people(crops[:, :224, :224]), other.pose.find_people(crops[:, :224, :224])),
+    ):
+        for a, b in zip(left, right, strict=True):
+            np.testing.assert_allclose(a, b, atol=1e-4)
+
+
+def test_wrong_pictures_for_the_pose_are_refused(tmp_path: Path) -> None:
+    engine = posing.pose_model(tmp_path / "bundle").engine
+    assert engine.pose is not None
+    with pytest.raises(FrameError, match=r"the pose network takes uint8 \[N, 256, 256, 3\]"):
+        engine.pose.find_landmarks(np.zeros((1, 224, 224, 3), np.uint8))
+    with pytest.raises(FrameError, match=r"the person network takes uint8 \[N, 224, 224, 3\]"):
+        engine.pose.find_people(np.zeros((1, 224, 224, 3), np.float32))
+
+
 def test_torch_says_what_it_is(torch_bundle: Bundle) -> None:
     import torch
 

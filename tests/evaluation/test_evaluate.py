@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 import tiny
 
-from actionstream.bundle.card import BUNDLE_FILES
 from actionstream.bundle.folder import open_bundle
 from actionstream.datasets import Clip
 from actionstream.errors import BundleError, DatasetError
@@ -197,10 +196,10 @@ def test_what_cannot_be_evaluated(colours: dict[str, Path], tmp_path: Path) -> N
 
 def test_figures_go_into_the_card_and_nowhere_else(made: Evaluation, tmp_path: Path) -> None:
     before = open_bundle(bundles.small_bundle(tmp_path / "bundle"))
-    weights = {name: (before.path / name).read_bytes() for name in BUNDLE_FILES}
+    weights = {name: (before.path / name).read_bytes() for name in before.card.files}
     after = write_figures(before, made, "split 1")
     assert after.path == before.path
-    assert {name: (after.path / name).read_bytes() for name in BUNDLE_FILES} == weights
+    assert {name: (after.path / name).read_bytes() for name in before.card.files} == weights
     assert after.fingerprint != before.fingerprint
     figures = {one.name: one for one in after.card.measured.figures}
     assert list(figures) == [

@@ -12,15 +12,16 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
+from posing import GREEN, HIPS, RED, body
 
 from actionstream.inference.pose import (
     CROP_SIDE,
     IMAGE_SIDE,
     METRES,
+    PATIENCE,
     PLACES,
     POSE_SIZE,
     SCORE,
-    SEARCH_EVERY,
     SQUARE,
     PoseState,
     Square,
@@ -32,30 +33,6 @@ from actionstream.inference.pose import (
     whole,
 )
 from actionstream.results import Pixels
-
-RED, GREEN = (255, 0, 0), (0, 255, 0)
-HIPS, CIRCLE = (0.7, 0.55), (0.7, 0.25)
-"""In frame heights: a body that stands upright, its circle 0.3 around the hips."""
-
-
-def body(
-    hips: tuple[float, float] = HIPS,
-    circle: tuple[float, float] = CIRCLE,
-    size: tuple[int, int] = (320, 240),
-    dot: float = 0.04,
-) -> Pixels:
-    """A frame of this width and height with both dots, squares of `dot` frame heights."""
-    width, height = size
-    frame = np.full((height, width, 3), 40, np.uint8)
-    reach = round(dot * height / 2)
-    for (x, y), colour in ((hips, RED), (circle, GREEN)):
-        column, row = round(x * height), round(y * height)
-        frame[
-            max(row - reach, 0) : max(row + reach, 0),
-            max(column - reach, 0) : max(column + reach, 0),
-        ] = colour
-    return frame
-
 
 EMPTY = np.full((240, 320, 3), 40, np.uint8)
 
@@ -176,18 +153,19 @@ def test_nobody_is_all_zeros_and_the_last_person_is_forgotten() -> None:
     _, state = one_look(SeeingNetworks(), body(), PoseState())
     pose, state = one_look(SeeingNetworks(), EMPTY, state)
     assert not pose.any()
-    assert state == PoseState(None, SEARCH_EVERY - 1)
+    assert state == PoseState(None, 1)
 
 
-def test_an_empty_stream_is_searched_at_every_second_look() -> None:
+def test_an_empty_stream_is_searched_at_every_second_look_and_later_at_every_fourth() -> None:
     networks, state, searched = SeeingNetworks(), PoseState(), []
-    for _ in range(6):
+    for index in range(PATIENCE + 12):
+        before = networks.searched
         _, state = one_look(networks, EMPTY, state)
-        searched.append(networks.searched)
-    assert searched == [1, 1, 2, 2, 3, 3]
+        searched += [index] * (networks.searched - before)
+    assert searched == [0, 2, 4, 6, 8, 10, 12, 14, 16, 20, 24]
     pose, state = one_look(networks, body(), state)
     assert pose[SCORE] > 0
-    assert state.wait == 0
+    assert state.missed == 0
 
 
 def test_where_the_person_network_is_blind_the_whole_frame_is_the_square() -> None:

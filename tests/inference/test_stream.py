@@ -31,8 +31,9 @@ from tiny import (
 from actionstream import results as frames
 from actionstream.errors import FrameError, NoFramesError
 from actionstream.inference import look as looks
-from actionstream.inference.look import StreamState
+from actionstream.inference.look import Look, StreamState
 from actionstream.inference.preprocess import preprocess
+from actionstream.inference.sampling import fill
 from actionstream.inference.stream import Stream
 from actionstream.recognizer import Recognizer
 from actionstream.results import Pixels, Reading, RGBFrame
@@ -529,7 +530,9 @@ def test_a_look_that_never_entered_the_ring_is_a_missed_tick() -> None:
         state, moment = looks.see(state, seconds, rules)
         assert moment == wanted
         if taken:
-            state, one = looks.fill_tick(state, seconds, image, rules)
+            clock, ticks = fill(state.clock, seconds, rules.sampling)
+            state = replace(state, clock=clock)
+            one = Look.of(image, seconds, ticks, clock.stretch, rules)
             ((state, _),) = looks.look(tiny_model().engine, rules, [(state, [one])])
     assert state.looks_seen == 2
 

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from actionstream.errors import BundleError
-from actionstream.inference import preprocess
+from actionstream.inference import pose, preprocess
 from actionstream.inference.postprocess import SmoothingRule
 from actionstream.inference.preprocess import Geometry
 from actionstream.inference.rules import Rules
@@ -25,10 +25,13 @@ from actionstream.inference.sampling import WINDOW, SamplingRule
 SCHEMA_VERSION = 2
 """Written by `export`. Version 1, without the parts that may be left out, is read as well."""
 CARD_NAME = "card.json"
-BUNDLE_FILES = ("encoder.onnx", "head.onnx", "weights.safetensors")
+BUNDLE_FILES = ("encoder.onnx", "head.onnx")
 """Files whose SHA-256 the card holds. The folder also holds card.json and README.md."""
-OPTIONAL_FILES = ("memory.safetensors", "person.onnx", "pose.onnx")
-"""Files that a bundle may have besides, with their SHA-256: for `teach`, and for the pose."""
+POSE_FILES = ("pose.onnx", "person.onnx", "LICENSE-pose.txt")
+"""Files of a bundle with a pose: the networks, and the licence they come under."""
+OPTIONAL_FILES = ("weights.safetensors", "memory.safetensors", *POSE_FILES)
+"""Files that a bundle may have besides, with their SHA-256: the head's tensors for the torch engine
+and for more training, what `teach` needs, the pose."""
 
 _SHA256 = re.compile("[0-9a-f]{64}")
 
@@ -69,13 +72,14 @@ class GeometryCard(Strict):
 
 
 class PoseCard(Strict):
-    """The pose network in pose.onnx: its input's side, the numbers that it adds to a look's
-    feature, and what finds the person it is shown."""
+    """The networks in pose.onnx and person.onnx: where they come from, the numbers that they add
+    to a look's feature, and how the person is found (`actionstream.inference.pose.fingerprint`)."""
 
     name: str
-    input_size: Side
+    source: str
+    licence: str
     feature_size: AtLeastOne
-    person_finder: str
+    finder: str
 
 
 class TrainingCard(Strict):
@@ -210,6 +214,7 @@ class Card(Strict):
             self.temperature,
             self.file_temperature,
             self.known_threshold,
+            self.pose is not None,
         )
 
 
@@ -241,14 +246,22 @@ def _disagreements(card: Card) -> Iterator[str]:
         _ = card.sampling
     except ValueError as error:
         yield str(error)
-    expected = preprocess.fingerprint(card.input_geometry, card.spacing_seconds)
+    finder = card.pose.finder if card.pose else None
+    expected = preprocess.fingerprint(card.input_geometry, card.spacing_seconds, finder)
     if card.preprocessing_fingerprint != expected:
         yield (
             f"preprocessing_fingerprint is {card.preprocessing_fingerprint!r}, but these geometry "
             f"keys and this version of actionstream give {expected!r}"
         )
-    if (card.pose is not None) != ("pose.onnx" in card.files):
-        yield "pose and files do not agree on whether there is a pose.onnx"
+    if card.files.keys() & set(POSE_FILES) != (set(POSE_FILES) if card.pose else set()):
+        yield f"files must name {', '.join(POSE_FILES)} if the card has a pose, and only then"
+    if card.pose and card.pose.finder != pose.fingerprint():
+        yield (
+            f"pose.finder is {card.pose.finder!r}, but this version of actionstream finds people "
+            f"as {pose.fingerprint()!r}"
+        )
+    if card.pose and card.pose.feature_size != pose.POSE_SIZE:
+        yield f"pose.feature_size is {card.pose.feature_size}, a pose has {pose.POSE_SIZE} numbers"
 
 
 def dump(card: Card) -> str:

@@ -7,6 +7,7 @@ lists all of it; nothing about a bundle is ever only a warning.
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -22,8 +23,8 @@ from actionstream.errors import BundleError
 
 README_NAME = "README.md"
 WEIGHTS_NAME = "weights.safetensors"
-DEFAULT_NAME = "DEFAULT"
-"""File beside the shipped variants that holds the default's name."""
+DEFAULT_NAME, FAST_NAME = "DEFAULT", "FAST"
+"""Files beside the shipped variants that hold the names of the default and of the faster one."""
 PRETRAINED = Path(__file__).parent.parent / "pretrained"
 
 _LARGEST_CARD_BYTES = 1_000_000
@@ -126,6 +127,7 @@ def write_bundle(
     make: Callable[[Path], None],
     make_card: Callable[[dict[str, str]], Card],
     *,
+    check: Callable[[Bundle], None] | None = None,
     overwrite: bool = False,
 ) -> Bundle:
     """Write a bundle whole or not at all: made beside its place, checked, then renamed.
@@ -135,6 +137,7 @@ def write_bundle(
         make: writes encoder.onnx, head.onnx, weights.safetensors and what else the bundle has into
             the folder it is given.
         make_card: the card, given the SHA-256 of each of them by name.
+        check: what else it has to stand before it is renamed; raises if it does not.
         overwrite: replace a bundle that is there; nothing but a bundle is ever replaced.
 
     Raises:
@@ -147,7 +150,9 @@ def write_bundle(
     try:
         make(making)
         _write_card(making, make_card)
-        _open_as(making, target)
+        made = _open_as(making, target)
+        if check is not None:
+            check(made)
         making.chmod(0o755)  # mkdtemp's folders are their maker's alone
         _put(making, target)
     finally:
@@ -196,7 +201,7 @@ def _put(made: Path, target: Path) -> None:
 
 
 def shipped() -> dict[str, Path]:
-    """The variants that come with the package, by name."""
+    """The variants that come with the package, by name: NAME-vN, a version of NAME."""
     if not PRETRAINED.is_dir():
         return {}
     return {p.name: p for p in sorted(PRETRAINED.iterdir()) if (p / CARD_NAME).is_file()}
@@ -205,14 +210,22 @@ def shipped() -> dict[str, Path]:
 def resolve(name_or_path: str | Path | None = None) -> Path:
     """The folder of a bundle: None for the default, else a shipped variant's name, or a folder.
 
+    A name without its version is the newest version's; "fast" is the faster of the variants.
+
     Raises:
         BundleError: there is no such variant and no such folder; the message lists the variants.
     """
     variants = shipped()
     if name_or_path is None:
-        name_or_path = _default(variants)
-    if isinstance(name_or_path, str) and name_or_path in variants:
-        return variants[name_or_path]
+        return variants[_chosen(DEFAULT_NAME, variants)]
+    if isinstance(name_or_path, str):
+        versions = [name for name in variants if _unversioned(name)[0] == name_or_path]
+        if versions:
+            return variants[max(versions, key=_unversioned)]
+        if name_or_path in variants:
+            return variants[name_or_path]
+        if name_or_path == FAST_NAME.lower() and (PRETRAINED / FAST_NAME).is_file():
+            return variants[_chosen(FAST_NAME, variants)]
     folder = Path(name_or_path)
     if folder.is_dir():
         return folder
@@ -222,8 +235,14 @@ def resolve(name_or_path: str | Path | None = None) -> Path:
     )
 
 
-def _default(variants: dict[str, Path]) -> str:
-    chosen = PRETRAINED / DEFAULT_NAME
+def _unversioned(name: str) -> tuple[str, int]:
+    """Name and version: "lite2-v3" is version 3 of lite2, "lite2" its version 1."""
+    match = re.fullmatch(r"(.+)-v(\d+)", name)
+    return (match[1], int(match[2])) if match else (name, 1)
+
+
+def _chosen(file: str, variants: dict[str, Path]) -> str:
+    chosen = PRETRAINED / file
     name = chosen.read_text(encoding="utf-8").strip() if chosen.is_file() else ""
     if name not in variants:
         known = ", ".join(variants) or "none"

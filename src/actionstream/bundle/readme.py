@@ -20,6 +20,11 @@ def _lines(card: Card) -> Iterator[str]:
         f"{card.spacing_seconds:g} s, and a `{card.head.name}` head reads the last 16 looks. "
         f"It knows {len(card.labels)} actions."
     )
+    if card.pose:
+        yield (
+            f"Each look also holds the pose of the most prominent person ({card.pose.name}: 33 "
+            "landmarks), who is followed from look to look."
+        )
     yield from ("", "## Accuracy", "")
     yield from _figures(card.measured.figures)
     yield from ("", "## Actions", "")
@@ -31,6 +36,8 @@ def _lines(card: Card) -> Iterator[str]:
     yield from ("", "## Licence", "")
     yield f"- code: {card.licence.code}"
     yield f"- weights: {card.licence.weights}"
+    if card.pose:
+        yield f"- pose: {card.pose.source}; {card.pose.licence}"
     yield f"- data: {card.licence.data}"
     versions = ", ".join(f"{name} {version}" for name, version in card.versions.items())
     yield from ("", f"Made with {versions}." if versions else "")
@@ -50,13 +57,15 @@ def _figures(figures: tuple[FigureCard, ...]) -> Iterator[str]:
 
 
 def _actions(card: Card) -> Iterator[str]:
-    measured = card.measured.per_class
-    yield "| action | training clips | top-1 |"
-    yield "|---|---|---|"
+    measured, training = card.measured.per_class, card.training
+    grouped = "training groups | " if training.groups_per_label else ""
+    yield f"| action | training clips | {grouped}top-1 |"
+    yield f"|---|---|{'---|' if grouped else ''}---|"
     for label in card.labels:
-        clips = card.training.clips_per_label.get(label, 0)
+        clips = training.clips_per_label.get(label, 0)
+        groups = f"{training.groups_per_label.get(label, 0)} | " if grouped else ""
         top1 = f"{measured[label]:.2f}" if label in measured else ""
-        yield f"| {label} | {clips} | {top1} |"
+        yield f"| {label} | {clips} | {groups}{top1} |"
 
 
 def _training(card: Card) -> Iterator[str]:

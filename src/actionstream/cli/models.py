@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _print_json(bundle: Bundle) -> None:
     fields = {"path": str(bundle.path), "fingerprint": bundle.fingerprint}
-    card = bundle.card.model_dump(mode="json")
+    card = bundle.card.model_dump(mode="json", exclude_unset=True)
     print(json.dumps(fields | card, ensure_ascii=False))
 
 

@@ -18,10 +18,10 @@ Scores = NDArray[np.float32]
 """known_score, float32 [B], 0..1."""
 
 
-def check_images(images: object, input_size: int) -> None:
+def check_images(images: object, input_size: int, who: str = "the encoder") -> None:
     """Raise FrameError unless `images` is uint8 [N, S, S, 3] with N at least 1."""
     wanted = f"uint8 [N, {input_size}, {input_size}, 3] with N at least 1"
-    _check(images, "the encoder", wanted, np.dtype(np.uint8), (input_size, input_size, 3))
+    _check(images, who, wanted, np.dtype(np.uint8), (input_size, input_size, 3))
 
 
 def check_features(features: object, feature_size: int) -> None:

@@ -19,12 +19,32 @@ from actionstream.engines.checks import (
     check_images,
 )
 from actionstream.errors import BundleError, EngineError
+from actionstream.inference.pose import CROP_SIDE, IMAGE_SIDE, LANDMARKS
 from actionstream.inference.sampling import WINDOW
 
 if TYPE_CHECKING:
     import onnxruntime
 
     from actionstream.bundle.card import Card
+
+
+_POINTS = LANDMARKS + 6
+"""Those of the body, and six that say where it is."""
+_ANCHORS = 2254
+_POSE = {
+    "pose.onnx": [
+        ("crops", "tensor(uint8)", [CROP_SIDE, CROP_SIDE, 3]),
+        ("landmarks", "tensor(float)", [_POINTS, 4]),
+        ("world", "tensor(float)", [_POINTS, 3]),
+        ("score", "tensor(float)", []),
+    ],
+    "person.onnx": [
+        ("images", "tensor(uint8)", [IMAGE_SIDE, IMAGE_SIDE, 3]),
+        ("people", "tensor(float)", [_ANCHORS, 4]),
+        ("scores", "tensor(float)", [_ANCHORS]),
+    ],
+}
+"""Inputs and outputs: name, type, shape behind the number of pictures."""
 
 
 def open_session(
@@ -89,7 +109,7 @@ class OnnxEncoder:
             FrameError: pictures of another dtype or shape.
         """
         check_images(images, self.input_size)
-        (features,) = _run(self.session, ("features",), {"images": images})
+        (features,) = run(self.session, ("features",), {"images": images})
         return features
 
 
@@ -108,11 +128,45 @@ class OnnxHead:
             FrameError: features of another dtype or shape.
         """
         check_features(features, self.feature_size)
-        logits, known_score = _run(self.session, ("logits", "known_score"), {"features": features})
+        logits, known_score = run(self.session, ("logits", "known_score"), {"features": features})
         return logits, known_score
 
 
-def _run(session: Any, outputs: tuple[str, ...], inputs: dict[str, Any]) -> tuple[Features, ...]:
+@dataclass(frozen=True, slots=True, eq=False)
+class OnnxPose:
+    """pose.onnx and person.onnx, opened; see `actionstream.inference.pose.PoseNetworks`.
+
+    Immutable, and safe for several threads at once.
+    """
+
+    landmarks: onnxruntime.InferenceSession
+    people: onnxruntime.InferenceSession
+
+    def find_people(self, images: Images) -> tuple[Features, Features]:
+        """See `PoseNetworks.find_people`.
+
+        Raises:
+            FrameError: pictures of another dtype or shape.
+        """
+        check_images(images, IMAGE_SIDE, "the person network")
+        people, scores = run(self.people, ("people", "scores"), {"images": images})
+        return people, scores
+
+    def find_landmarks(self, crops: Images) -> tuple[Features, Features, Features]:
+        """See `PoseNetworks.find_landmarks`.
+
+        Raises:
+            FrameError: crops of another dtype or shape.
+        """
+        check_images(crops, CROP_SIDE, "the pose network")
+        landmarks, world, score = run(
+            self.landmarks, ("landmarks", "world", "score"), {"crops": crops}
+        )
+        return landmarks, world, score
+
+
+def run(session: Any, outputs: tuple[str, ...], inputs: dict[str, Any]) -> tuple[Features, ...]:
+    """These outputs, in this order."""
     results = session.run(list(outputs), inputs)
     return tuple(results)
 
@@ -125,14 +179,14 @@ def open_encoder(path: Path, *, threads: int | None = None, device: Device = "cp
     """
     session = open_session(path, threads=threads or default_threads(), device=device)
     wanted = "takes images uint8 [N, S, S, 3] and gives features float32 [N, D]"
-    facts = _facts(session)
-    match facts:
+    found = facts(session)
+    match found:
         case (
             [("images", "tensor(uint8)", [str(), int(size), int(width), 3])],
             [("features", "tensor(float)", [_, int(feature_size)])],
         ) if size == width:
             return OnnxEncoder(session, size, feature_size)
-    raise BundleError(path, [f"an encoder {wanted}, this one has {facts}"])
+    raise BundleError(path, [f"an encoder {wanted}, this one has {found}"])
 
 
 def open_head(path: Path, *, device: Device = "cpu") -> OnnxHead:
@@ -143,8 +197,8 @@ def open_head(path: Path, *, device: Device = "cpu") -> OnnxHead:
     """
     session = open_session(path, threads=1, device=device)
     wanted = f"takes features float32 [B, {WINDOW}, D] and gives logits [B, K], known_score [B]"
-    facts = _facts(session)
-    match facts:
+    found = facts(session)
+    match found:
         case (
             [("features", "tensor(float)", [str(), int(window), int(feature_size)])],
             [
@@ -153,16 +207,43 @@ def open_head(path: Path, *, device: Device = "cpu") -> OnnxHead:
             ],
         ) if window == WINDOW:
             return OnnxHead(session, feature_size, num_labels)
-    raise BundleError(path, [f"a head {wanted}, this one has {facts}"])
+    raise BundleError(path, [f"a head {wanted}, this one has {found}"])
 
 
-def _facts(session: Any) -> tuple[list[Any], list[Any]]:
+def facts(session: Any) -> tuple[list[Any], list[Any]]:
     """Name, type and shape of inputs and of outputs."""
 
     def listed(values: list[Any]) -> list[Any]:
         return [(value.name, value.type, list(value.shape)) for value in values]
 
     return listed(session.get_inputs()), listed(session.get_outputs())
+
+
+def open_pose(bundle: Parts, *, threads: int, device: Device) -> OnnxPose | None:
+    """Open the two networks of a bundle's pose; None for a bundle without.
+
+    Every engine runs them here: they are converted and not trained, so there is no PyTorch twin.
+
+    Raises:
+        BundleError: they are no networks, or their inputs and outputs are not what they must be.
+    """
+    if bundle.card.pose is None:
+        return None
+    opened, problems = [], []
+    for name, wanted in _POSE.items():
+        session = open_session(bundle.path / name, threads=threads, device=device)
+        found = [
+            (value, kind, shape[1:])
+            for values in facts(session)
+            for value, kind, shape in values
+            if isinstance(shape[0], str)  # any number of pictures at once
+        ]
+        if found != wanted:
+            problems.append(f"{name}: its inputs and outputs must be {wanted}, got {found}")
+        opened.append(session)
+    if problems:
+        raise BundleError(bundle.path, problems)
+    return OnnxPose(*opened)
 
 
 def _disagreements(card: Card, encoder: OnnxEncoder, head: OnnxHead) -> Iterator[str]:
@@ -185,17 +266,19 @@ class OnnxEngine:
     head: OnnxHead
     threads: int
     device: Device = "cpu"
+    pose: OnnxPose | None = None
     name: Literal["onnx"] = "onnx"
 
     @classmethod
     def open(cls, bundle: Parts, *, threads: int, device: Device) -> OnnxEngine:
-        """Open both networks, and compare them with the card; see `engines.open_engine`."""
+        """Open the networks, and compare them with the card; see `engines.open_engine`."""
         encoder = open_encoder(bundle.encoder_path, threads=threads, device=device)
         head = open_head(bundle.head_path, device=device)
         problems = list(_disagreements(bundle.card, encoder, head))
         if problems:
             raise BundleError(bundle.path, problems)
-        return cls(encoder, head, threads, device)
+        pose = open_pose(bundle, threads=threads, device=device)
+        return cls(encoder, head, threads, device, pose)
 
     def encode(self, images: Images) -> Features:
         """See `Engine.encode`."""

@@ -19,20 +19,22 @@ from actionstream.engines.checks import (
 from actionstream.errors import BundleError, EngineError, MissingExtraError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from actionstream.engines.onnx import OnnxHead, OnnxPose
     from actionstream.networks.encoders import Encoder
     from actionstream.networks.known import ServedHead
 
 
-def build_networks(bundle: Parts) -> tuple[Encoder, ServedHead]:
-    """A bundle's two networks in PyTorch, on the CPU, in evaluation mode: also for more training.
+def build_networks(bundle: Parts) -> tuple[Encoder, ServedHead | None]:
+    """A bundle's encoder and head in PyTorch, on the CPU, in evaluation mode: also for more
+    training. No head for a bundle without weights.safetensors, which has it as a graph only.
 
     Raises:
         BundleError: card, encoder.onnx and weights.safetensors do not belong together.
         MissingExtraError: PyTorch is not installed.
     """
     try:
-        from safetensors.torch import load_file
-
         from actionstream.networks.encoders import build_encoder
         from actionstream.networks.from_onnx import fill_encoder
         from actionstream.networks.known import build_served_head
@@ -41,18 +43,27 @@ def build_networks(bundle: Parts) -> tuple[Encoder, ServedHead]:
     card = bundle.card
     size = card.geometry.input_size
     encoder = build_encoder(card.encoder.name, pretrained=False, input_size=size)
-    served = build_served_head(
-        card.head.name, card.encoder.feature_size, len(card.labels), card.head.options
-    )
-    weights = load_file(bundle.weights_path)
-    problems = fill_encoder(encoder, bundle.encoder_path)
-    try:  # bundles of schema version 1 repeat the encoder's tensors
-        served.load_state_dict({k: v for k, v in weights.items() if not k.startswith("encoder.")})
-    except RuntimeError as error:  # torch lists every missing, unexpected and misshapen key
-        problems += [line.strip() for line in str(error).splitlines()[1:]]
+    problems, served = fill_encoder(encoder, bundle.encoder_path), None
+    if bundle.weights_path.name in card.files:
+        served = build_served_head(
+            card.head.name, card.look_size, len(card.labels), card.head.options
+        )
+        problems += _fill_head(served, bundle.weights_path)
     if problems:
         raise BundleError(bundle.path, problems)
     return encoder, served
+
+
+def _fill_head(served: ServedHead, path: Path) -> list[str]:
+    """Put the numbers of weights.safetensors into the head; what does not fit."""
+    from safetensors.torch import load_file
+
+    weights = load_file(path)
+    try:  # bundles of schema version 1 repeat the encoder's tensors
+        served.load_state_dict({k: v for k, v in weights.items() if not k.startswith("encoder.")})
+    except RuntimeError as error:  # torch lists every missing, unexpected and misshapen key
+        return [line.strip() for line in str(error).splitlines()[1:]]
+    return []
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,15 +71,18 @@ class TorchEngine:
     """A bundle in PyTorch; see `actionstream.engines.Engine`."""
 
     encoder: Encoder
-    served: ServedHead
-    feature_size: int
+    head: ServedHead | OnnxHead
+    look_size: int
     threads: int
     device: Device = "cpu"
+    pose: OnnxPose | None = None
     name: Literal["torch"] = "torch"
 
     @classmethod
     def open(cls, bundle: Parts, *, threads: int, device: Device) -> TorchEngine:
-        """Build both networks; see `actionstream.engines.open_engine`.
+        """Build the networks; see `actionstream.engines.open_engine`.
+
+        Those of the pose, and a head without weights.safetensors, run in ONNX Runtime on the CPU.
 
         The number of threads, and on CUDA full float32 in convolutions, are set for the whole
         process: PyTorch has one setting for all its networks.
@@ -76,18 +90,22 @@ class TorchEngine:
         encoder, served = build_networks(bundle)
         import torch
 
+        from actionstream.engines.onnx import open_head, open_pose
+
         if device == "cuda" and not torch.cuda.is_available():
             raise EngineError(
                 "device 'cuda' asked for, but PyTorch finds no CUDA device here "
                 f"(torch {torch.__version__}); use device='cpu' or install a CUDA build of torch"
             )
         torch.set_num_threads(threads)
-        for module in (encoder, served):
+        for module in filter(None, (encoder, served)):
             module.to(device).requires_grad_(False)
         if device == "cuda":
             torch.backends.cudnn.allow_tf32 = False  # on by default; 10 bits are too few for 1e-4
             encoder.to(memory_format=torch.channels_last)
-        return cls(encoder, served, bundle.card.encoder.feature_size, threads, device)
+        head = served or open_head(bundle.head_path)
+        pose = open_pose(bundle, threads=threads, device="cpu")
+        return cls(encoder, head, bundle.card.look_size, threads, device, pose)
 
     def encode(self, images: Images) -> Features:
         """See `Engine.encode`."""
@@ -103,10 +121,12 @@ class TorchEngine:
         """See `Engine.read`."""
         import torch
 
-        check_features(features, self.feature_size)
+        check_features(features, self.look_size)
+        if not isinstance(self.head, torch.nn.Module):
+            return self.head.read(features)
         with torch.inference_mode():
             on_device = torch.from_numpy(np.ascontiguousarray(features)).to(self.device)
-            logits, known_score = self.served(on_device)
+            logits, known_score = self.head(on_device)
             return logits.cpu().numpy(), known_score.cpu().numpy()
 
     def describe(self) -> str:

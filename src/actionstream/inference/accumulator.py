@@ -49,6 +49,7 @@ class Accumulator:
     latest_seconds: the largest time of a frame.
     frame_seconds:  how long the newest frame is taken to be shown: the gap before it.
     looks, ticks:   pictures looked at, and the ticks that they filled.
+    people:         looks at which a person's pose was read.
     count:          readings in the sums of probabilities, float64 [K], and known_score.
     unready:        time and window [16, D] of stretches that ended before there was an answer.
     padded:         whether the readings are of such windows, for want of better ones.
@@ -60,6 +61,7 @@ class Accumulator:
     frame_seconds: float = 0.0
     looks: int = 0
     ticks: int = 0
+    people: int = 0
     probabilities: NDArray[np.float64] | None = None
     known_score: float = 0.0
     count: int = 0
@@ -85,7 +87,12 @@ class Accumulator:
 
     def with_reading(self, reading: Reading, ticks: int = 0) -> Accumulator:
         """One more reading, of a look that filled so many ticks; 0 for one without a new look."""
-        grown = replace(self, looks=self.looks + (ticks > 0), ticks=self.ticks + ticks)
+        grown = replace(
+            self,
+            looks=self.looks + (ticks > 0),
+            ticks=self.ticks + ticks,
+            people=self.people + (reading.pose is not None),
+        )
         if self.keep_readings:
             grown = replace(grown, readings=grow(self.readings, reading))
         if reading.probabilities is None:
@@ -161,3 +168,5 @@ class Accumulator:
             yield Notice("too_short", f"{span:.1f} s long: an answer should rest on {needed:.1f} s")
         elif self.padded or self.ticks > MOST_TICKS_A_LOOK * self.looks:
             yield Notice("few_looks", f"{self.looks} pictures in {span:.0f} s show no movement")
+        if rules.pose and not self.people:
+            yield Notice("no_person", "nobody was found whose pose could be read")

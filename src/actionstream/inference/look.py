@@ -12,11 +12,13 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from actionstream.inference.accumulator import Accumulator, items
+from actionstream.inference.pose import POSE_SIZE, SCORE, PoseNetworks, PoseState
+from actionstream.inference.pose import look as look_for_person
 from actionstream.inference.postprocess import Smoothed, calibrate, smooth
 from actionstream.inference.preprocess import preprocess
 from actionstream.inference.rules import Features, Graphs, Rules
 from actionstream.inference.sampling import WINDOW, Clock, Moment, fill, step
-from actionstream.results import Frame, Pixels, Reading, check_pixels
+from actionstream.results import Frame, Pixels, Reading
 
 Output = tuple[Features, float]
 """What the head says of one window: logits [K] and known_score."""
@@ -29,6 +31,8 @@ class StreamState:
     clock:        where its ticks stand.
     stretch:      the clock's stretch that the ring belongs to.
     ring:         the newest looks' features, float32 [0..16, D], oldest first; None before any.
+                  D is the picture's numbers, and behind them the pose's where the model has one.
+    pose:         whom the stream follows, for models with a pose.
     look_seconds: time of the newest look in the ring.
     looks_seen:   ticks filled since the stream began or was reset.
     smoothed:     what is shown; None before the first reading.
@@ -38,6 +42,7 @@ class StreamState:
     clock: Clock = field(default_factory=Clock)
     stretch: int = 0
     ring: Features | None = None
+    pose: PoseState = field(default_factory=PoseState)
     look_seconds: float = 0.0
     looks_seen: int = 0
     smoothed: Smoothed | None = None
@@ -51,12 +56,34 @@ class Look:
     image:   RGB uint8 [S, S, 3], what the encoder sees.
     ticks:   how many ticks of the ring it fills.
     stretch: of the clock that found it due: a newer one than the ring's empties the ring.
+    frame:   all of it, RGB uint8 [H, W, 3], for models with a pose; else None.
     """
 
     time_seconds: float
     image: Pixels
     ticks: int
     stretch: int
+    frame: Pixels | None = None
+
+    @property
+    def whole(self) -> Pixels:
+        """The frame of a look that was made for a model with a pose."""
+        if self.frame is None:
+            raise ValueError("a look without its frame has no pose")
+        return self.frame
+
+    @classmethod
+    def of(
+        cls, pixels: Pixels, time_seconds: float, ticks: int, stretch: int, rules: Rules
+    ) -> Look:
+        """The look at this picture, RGB uint8 [H, W, 3].
+
+        Raises:
+            FrameError: it is of another dtype or shape.
+        """
+        image = preprocess(pixels, rules.geometry)
+        frame = pixels.copy() if rules.pose else None  # the caller may fill the array again
+        return cls(time_seconds, image, ticks, stretch, frame)
 
 
 def see(state: StreamState, time_seconds: float, rules: Rules) -> tuple[StreamState, Moment]:
@@ -78,16 +105,10 @@ def take(state: StreamState, frame: Frame, rules: Rules) -> tuple[StreamState, L
     state, moment = see(state, frame.time_seconds, rules)
     if moment not in ("due", "reset"):
         return state, None
-    image = preprocess(check_pixels(frame.to_rgb()), rules.geometry)
-    return fill_tick(state, frame.time_seconds, image, rules)
-
-
-def fill_tick(
-    state: StreamState, time_seconds: float, image: Pixels, rules: Rules
-) -> tuple[StreamState, Look]:
-    """The state and the look of a due frame whose picture is ready for the encoder."""
-    clock, ticks = fill(state.clock, time_seconds, rules.sampling)
-    return replace(state, clock=clock), Look(time_seconds, image, ticks, clock.stretch)
+    pixels = frame.to_rgb()
+    clock, ticks = fill(state.clock, frame.time_seconds, rules.sampling)
+    due = Look.of(pixels, frame.time_seconds, ticks, clock.stretch, rules)
+    return replace(state, clock=clock), due
 
 
 def look(
@@ -96,16 +117,19 @@ def look(
     """Show each stream its looks, in their order: each one's new state, and a reading a look.
 
     All pictures are encoded in one call and all windows read in another: batches change nothing.
-    A second graph per look that needs the stream's state (where the person was in the look
-    before) has its place between the two: streams side by side, the looks of one in order.
+    In between come the poses, each of which needs to know where the person was in the look before.
     """
     images = np.stack([one.image for _, looks in streams for one in looks])
-    features = iter(graphs.encode(images))
+    features, followed = graphs.encode(images), [state.pose for state, _ in streams]
+    if (networks := graphs.pose if rules.pose else None) is not None:
+        poses, followed = _follow(networks, streams)
+        features = np.concatenate([features, poses], axis=1)
+    rows = iter(features)
     entered: list[list[StreamState]] = []
-    for state, looks in streams:
-        states = []
+    for (state, looks), pose in zip(streams, followed, strict=True):
+        state, states = replace(state, pose=pose), []
         for one in looks:
-            state = _enter(state, one, next(features))
+            state = _enter(state, one, next(rows))
             states.append(state)
         entered.append(states)
     ready = [now for states in entered for now in states if _is_ready(now, rules)]
@@ -114,6 +138,28 @@ def look(
         _postprocess(state, looks, states, outputs, rules)
         for (state, looks), states in zip(streams, entered, strict=True)
     ]
+
+
+def _follow(
+    networks: PoseNetworks, streams: Sequence[tuple[StreamState, Sequence[Look]]]
+) -> tuple[Features, list[PoseState]]:
+    """The pose at every look, float32 [N, 236], and whom each stream follows after its last.
+
+    Streams go side by side, the looks of one in their order.
+    """
+    followed = [(state.stretch, state.pose) for state, _ in streams]
+    seen: list[list[Features]] = [[] for _ in streams]
+    for turn in range(max((len(looks) for _, looks in streams), default=0)):
+        now = {i: looks[turn] for i, (_, looks) in enumerate(streams) if turn < len(looks)}
+        before = [
+            pose if stretch == one.stretch else PoseState()
+            for one, (stretch, pose) in ((one, followed[i]) for i, one in now.items())
+        ]
+        poses, after = look_for_person(networks, [one.whole for one in now.values()], before)
+        for (i, one), pose, state in zip(now.items(), poses, after, strict=True):
+            seen[i].append(pose)
+            followed[i] = (one.stretch, state)
+    return np.stack([pose for poses in seen for pose in poses]), [pose for _, pose in followed]
 
 
 def _enter(state: StreamState, one: Look, feature: Features) -> StreamState:
@@ -170,10 +216,19 @@ def _postprocess(
         reading = Reading("warming_up", one.time_seconds, state.looks_seen, rules.labels)
         if _is_ready(state, rules):
             state, reading = _answer(state, one.time_seconds, next(outputs), rules)
+        if rules.pose:
+            reading = replace(reading, pose=_pose(now))
         if total is not None:
             state = replace(state, total=total.with_reading(reading, one.ticks))
         readings.append(reading)
     return state, readings
+
+
+def _pose(state: StreamState) -> Features | None:
+    """The pose of the newest look, float32 [236]; None where nobody was found."""
+    assert state.ring is not None
+    pose = state.ring[-1, -POSE_SIZE:]
+    return pose.copy() if pose[SCORE] > 0 else None
 
 
 def _answer(

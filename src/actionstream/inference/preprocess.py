@@ -121,12 +121,16 @@ def use_threads(count: int) -> None:
     cv2.setNumThreads(count)
 
 
-def fingerprint(geometry: Geometry, spacing_seconds: float) -> str:
-    """Hash of all that decides which pixels the encoder sees: 16 hex digits."""
-    facts = {
+def fingerprint(geometry: Geometry, spacing_seconds: float, finder: str | None = None) -> str:
+    """Hash of all that decides which pixels the networks see: 16 hex digits.
+
+    `finder` is `pose.fingerprint()` for a model with a pose.
+    """
+    facts: dict[str, float | str] = {
         "input_size": geometry.input_size,
         "window_fraction": geometry.window_fraction,
         "spacing_seconds": spacing_seconds,
         "kernel_version": KERNEL_VERSION,
     }
+    facts |= {} if finder is None else {"finder": finder}
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,5 +1,5 @@
-"""What inference needs of a model: its rules and its two graphs. A bundle's card gives the rules,
-an engine runs the graphs; nothing here knows either of them."""
+"""What inference needs of a model: its rules and its graphs. A bundle's card gives the rules, an
+engine runs the graphs; nothing here knows either of them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from actionstream.inference.pose import PoseNetworks
 from actionstream.inference.postprocess import SmoothingRule
 from actionstream.inference.preprocess import Geometry
 from actionstream.inference.sampling import SamplingRule
@@ -27,6 +28,7 @@ class Rules:
     file_temperature: of the mean over a clip.
     known_threshold:  mean known_score from which a clip has a label; that of what is shown at
         one moment is `smoothing.threshold`.
+    pose:             whether a look also holds the person's pose, behind the picture's feature.
     """
 
     labels: tuple[str, ...]
@@ -37,10 +39,16 @@ class Rules:
     temperature: float
     file_temperature: float
     known_threshold: float
+    pose: bool = False
 
 
 class Graphs(Protocol):
-    """The two networks, without memory: see `actionstream.engines.Engine`."""
+    """The networks, without memory: see `actionstream.engines.Engine`."""
+
+    @property
+    def pose(self) -> PoseNetworks | None:
+        """Those of the pose, where `Rules.pose` says that there are some."""
+        ...
 
     def encode(self, images: Pixels) -> Features:
         """Pictures RGB uint8 [N, S, S, 3] to features float32 [N, D]."""

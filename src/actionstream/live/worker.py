@@ -17,7 +17,6 @@ from actionstream.concurrency import Closing
 from actionstream.errors import BusyError, EngineError, FrameError
 from actionstream.inference import look as looks
 from actionstream.inference.look import StreamState
-from actionstream.inference.preprocess import preprocess
 from actionstream.live.lane import Lane, Look
 from actionstream.live.session import Session
 from actionstream.results import Reading
@@ -181,11 +180,11 @@ class Worker(Closing):
                 continue
             look, state, ticks = waiting
             try:
-                image = preprocess(look.pixels(), self._rules.geometry)
+                pixels, stretch = look.pixels(), state.clock.stretch
+                one = looks.Look.of(pixels, look.time_seconds, ticks, stretch, self._rules)
             except FrameError as error:
                 lane.fail(look, error)
                 continue
-            one = looks.Look(look.time_seconds, image, ticks, state.clock.stretch)
             taken.append((lane, look, state, one))
         return taken
 

@@ -17,13 +17,17 @@ def fill_encoder(encoder: Encoder, path: Path) -> list[str]:
     """Put the numbers of an encoder.onnx into a network of the same kind; what does not fit.
 
     The exporter folds each batch norm into the convolution before it. Such a batch norm gets the
-    folded bias and is the identity otherwise: in evaluation mode the same function.
+    folded bias and is the identity otherwise: in evaluation mode the same function. Weights that
+    are stored as float16 stand behind a Cast.
     """
     graph = onnx.load(path, load_external_data=False).graph
     numbers = {
         tensor.name: torch.from_numpy(numpy_helper.to_array(tensor).copy())
         for tensor in graph.initializer
     }
+    for node in graph.node:
+        if node.op_type == "Cast" and node.input[0] in numbers:
+            numbers[node.output[0]] = numbers[node.input[0]].float()
     found = {**numbers, **dict(_folded(encoder, numbers))}
     state, problems = encoder.state_dict(), []
     for name, value in state.items():

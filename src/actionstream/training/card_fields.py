@@ -74,6 +74,7 @@ def card_fields(
     known = [sample.clip for sample in samples if sample.target is not None]
     others = [sample.clip for sample in samples if sample.target is None]
     counts = Counter(str(clip.label) for clip in known)
+    groups = Counter(label for label, _ in {(str(clip.label), clip.group) for clip in known})
     found = validation_figures(validation, calibration)
     top1 = Figure(found["top1"], *found["top1_interval"])
     how = f"{recipe.folds}-fold cross-validation by group inside the training list, by clip"
@@ -97,6 +98,7 @@ def card_fields(
             "split": split.name,
             "clips": len(known),
             "clips_per_label": {label: counts[label] for label in split.labels},
+            "groups_per_label": {label: groups[label] for label in split.labels},
             "no_action_clips": len(others),
             "lists": fingerprint([*known, *others]),
             "comparable": not split.leaking,

@@ -222,7 +222,12 @@ def _check_folder(settings: Settings) -> None:
 
 
 def _head_of(init: Path | None) -> Head | None:
-    return None if init is None else build_networks(open_bundle(init))[1].head
+    if init is None:
+        return None
+    _, served = build_networks(open_bundle(init))
+    if served is None:
+        raise TrainingError(f"{init}: has no weights.safetensors, so its head cannot be trained on")
+    return served.head
 
 
 def _export(
