@@ -76,6 +76,25 @@ def test_a_mirrored_picture_is_the_camera_s_turned_round(worker: Worker) -> None
     assert np.abs(shown[middle] - mirrored[middle]).mean() > 12
 
 
+def test_the_skeleton_is_drawn_before_the_picture_is_mirrored(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pose = np.zeros(236, np.float32)
+    pose[:132].reshape(33, 4)[[11, 12]] = (0.3, 0.5, 0.0, 0.9), (0.3, 0.8, 0.0, 0.9)
+    pose[235] = 0.9
+    seen = Reading("ready", 0.0, 8, ("A", "B"), shown="A", shown_confidence=0.5, pose=pose)
+    pictures = []
+    for skeleton in (False, True):
+        link = CameraLink(worker.open, 8, mirror=True)
+        link.skeleton = skeleton
+        monkeypatch.setattr(link, "_next_shown", lambda _: seen)
+        pictures.append(link.recv(frame()).to_ndarray(format="rgb24").astype(int))
+        link.end()
+    height, width = pictures[0].shape[:2]
+    _, columns = np.nonzero(np.abs(pictures[1] - pictures[0]).max(axis=2) > 60)
+    assert columns.mean() == pytest.approx(width - 0.3 * height, abs=4)
+
+
 def test_a_reading_is_shown_for_half_a_second_or_until_it_changes(worker: Worker) -> None:
     """So that the picture, the heading and the bar say the same figure."""
     link = link_on(worker)

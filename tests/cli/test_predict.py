@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from cli_process import COMMAND, Result, Run, environment
 from clips import make_clip
@@ -203,6 +204,42 @@ def test_annotate_one(predict: Predict, videos: Path, tmp_path: Path) -> None:
     with VideoReader(tmp_path / "out.mp4") as reader:
         assert reader.probe.codec == "h264"
         assert len(list(reader)) == 30
+
+
+def test_a_skeleton_is_drawn_where_the_model_has_a_pose(
+    run_cli: Run, videos: Path, tmp_path: Path
+) -> None:
+    posing = pytest.importorskip("posing", reason="needs the extra 'test'")
+    model = posing.pose_bundle(tmp_path / "bundle")
+    make_clip(tmp_path / "body.mp4", pictures=[posing.body()] * 20, size=(320, 240), frames=20)
+    drawn = {}
+    for name, words in (("plain.mp4", ()), ("drawn.mp4", ("--skeleton",))):
+        done = run_cli(
+            "predict", "body.mp4", "--json", "--annotate", name, "--model", model, *words
+        )
+        assert done.code == 0, done.err
+        with VideoReader(tmp_path / name) as reader:
+            drawn[name] = next(iter(reader)).to_rgb().astype(int)
+    changed = np.abs(drawn["plain.mp4"] - drawn["drawn.mp4"]).max(axis=2) > 60
+    rows, columns = np.nonzero(changed)
+    assert 20 < changed.sum() < 3000
+    assert columns.mean() / 240 == pytest.approx(0.7, abs=0.05)  # along the body's line
+    assert 0.2 < rows.min() / 240 < rows.max() / 240 < 0.6
+
+
+def test_a_skeleton_without_a_video_or_a_pose_is_refused(
+    run_cli: Run, videos: Path, tmp_path: Path
+) -> None:
+    plain = pytest.importorskip("plain_bundle", reason="needs the extra 'test'")
+    model = plain.plain_bundle(tmp_path / "bundle")
+    for words, said in (
+        (("predict", "videos/a.avi"), "--annotate, which is not given"),
+        (("predict", "videos/a.avi", "--annotate", "out.mp4"), "plain reads no pose"),
+        (("webcam", "0"), "plain reads no pose"),
+    ):
+        done = run_cli(*words, "--skeleton", "--model", model)
+        assert done.code == 2
+        assert said in done.err
 
 
 def test_annotate_many_into_a_folder(

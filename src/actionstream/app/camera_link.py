@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 
 from streamlit_webrtc import VideoProcessorBase
 
-from actionstream.draw import Corner, draw_reading
+from actionstream.draw import Corner, draw_reading, draw_skeleton
 from actionstream.draw.annotate import draw
 from actionstream.errors import ActionstreamError, BusyError
 from actionstream.live import Session, SessionStatistics
@@ -79,6 +79,8 @@ class CameraLink:
         self._corner = Corner()
         self.mirror = mirror
         """Whether the picture goes back mirrored. The model sees it as the camera does."""
+        self.skeleton = False
+        """Whether the person's pose is drawn on it."""
         self.size: tuple[int, int] | None = None
         """Width and height of the newest frame in pixels."""
 
@@ -99,6 +101,8 @@ class CameraLink:
             _log.exception("a live stream failed")
             self._leave("failed")
             return frame
+        if self.skeleton and reading is not None:
+            pixels = draw_skeleton(pixels, reading.pose)
         if self.mirror:
             pixels = pixels[:, ::-1]
         return to_webrtc(self._draw(pixels, reading), frame)

@@ -49,6 +49,8 @@ def draw() -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         model_menu()
         st.toggle("Mirror the picture", key="mirror")
+        if state.model().card.pose is not None:
+            st.toggle("Draw the skeleton", key="skeleton")
     left, right = st.columns([3, 2], gap="large")
     with left.container(key="camera-view"):
         playing = _viewer(visitor)
@@ -89,6 +91,7 @@ def _camera(visitor: Visitor, servers: list[IceServer]) -> bool:
     link = _link(visitor)
     if link is not None:
         link.mirror = st.session_state["mirror"]
+        link.skeleton = bool(st.session_state.get("skeleton"))
         if not (context.state.playing or context.state.signalling):
             link.end()
     return bool(context.state.playing)

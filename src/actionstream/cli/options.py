@@ -52,3 +52,15 @@ def load_model(args: argparse.Namespace, *, engine: EngineName | None = None) ->
 
     chosen: EngineName = engine or args.engine
     return load(args.model, engine=chosen, threads=args.threads, device=args.device)
+
+
+def needs_pose(model: Recognizer) -> None:
+    """`--skeleton` asks for what the model does not have: say so, before the work.
+
+    Raises:
+        ActionstreamError: the model has no pose.
+    """
+    from actionstream.errors import ActionstreamError
+
+    if model.card.pose is None:
+        raise ActionstreamError(f"--skeleton: the model {model.card.name} reads no pose")

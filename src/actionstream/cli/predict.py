@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from actionstream.cli.options import add_model_options, at_least_one, load_model
+from actionstream.cli.options import add_model_options, at_least_one, load_model, needs_pose
 from actionstream.errors import ActionstreamError, UnreadableVideoError
 
 if TYPE_CHECKING:
@@ -66,6 +66,9 @@ def add_parser(subparsers: Any) -> None:
         "folder, which several videos need",
     )
     parser.add_argument(
+        "--skeleton", action="store_true", help="draw the person's pose, too, with --annotate"
+    )
+    parser.add_argument(
         "--output", metavar="FILE", help="write the results to FILE instead of stdout, as they come"
     )
     parser.add_argument(
@@ -84,14 +87,18 @@ def run(args: argparse.Namespace) -> int:
     sources = expand(args.sources)
     targets = annotation_targets(args.annotate, sources)
     refuse_overwriting(args.output, sources, targets, args.overwrite)
+    if args.skeleton and args.annotate is None:
+        raise ActionstreamError("--skeleton draws on the video of --annotate, which is not given")
     model = load_model(args)
+    if args.skeleton:
+        needs_pose(model)
     names = [source.name for source in sources]
     width = terminal_width() if args.output is None else None
     layout = choose_layout(
         args.format, top=args.top, sources=names, labels=model.labels, width=width
     )
     with opened(args.output) as stream, ProgressBar() as bar:
-        job = _Job(model, layout, stream, bar, len(sources))
+        job = _Job(model, layout, stream, bar, len(sources), skeleton=args.skeleton)
         job.print(layout.header())
         done = [
             job.answer(index, *both)
@@ -117,8 +124,16 @@ class _Job:
     """What every source goes through, one after the other."""
 
     def __init__(
-        self, model: Recognizer, layout: Layout, stream: TextIO, bar: ProgressBar, count: int
+        self,
+        model: Recognizer,
+        layout: Layout,
+        stream: TextIO,
+        bar: ProgressBar,
+        count: int,
+        *,
+        skeleton: bool,
     ) -> None:
+        self._skeleton = skeleton
         self._model, self._layout, self._stream = model, layout, stream
         self._bar, self._count = bar, count
         self.written: list[Path] = []
@@ -162,7 +177,14 @@ class _Job:
         assert source.path is not None
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            annotate(source.path, answer, target, threads=self._model.threads, progress=progress)
+            annotate(
+                source.path,
+                answer,
+                target,
+                threads=self._model.threads,
+                progress=progress,
+                skeleton=self._skeleton,
+            )
         except (ActionstreamError, OSError) as error:
             with self._bar.paused():
                 _say(f"--annotate: {error}")

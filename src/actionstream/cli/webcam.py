@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from actionstream.cli import DONE, INTERRUPTED, SOME_FAILED
-from actionstream.cli.options import add_model_options, load_model
+from actionstream.cli.options import add_model_options, load_model, needs_pose
 from actionstream.errors import ActionstreamError
 
 if TYPE_CHECKING:
@@ -64,6 +64,9 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--overwrite", action="store_true", help="replace the file of --record if it exists"
     )
+    parser.add_argument(
+        "--skeleton", action="store_true", help="draw the person's pose on the picture, too"
+    )
     parser.add_argument("--seconds", type=_positive, metavar="N", help="end after this long")
     parser.add_argument(
         "--size", type=_size, metavar="WxH", help="picture size to ask the camera for"
@@ -105,7 +108,10 @@ def run(args: argparse.Namespace) -> int:
     watch = CameraWatch(_options(args))
     code = DONE
     try:
-        watch.run(load_model(args))
+        model = load_model(args)
+        if args.skeleton:
+            needs_pose(model)
+        watch.run(model)
     except KeyboardInterrupt:
         code = INTERRUPTED
     except VideoError as error:
@@ -137,6 +143,7 @@ def _options(args: argparse.Namespace) -> WatchOptions:
         command=None if args.on_action is None else parse_command(args.on_action),
         record=args.record,
         seconds=args.seconds,
+        skeleton=args.skeleton,
     )
 
 

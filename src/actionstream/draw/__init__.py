@@ -8,6 +8,7 @@ from actionstream.draw.corner import Corner, CornerName
 from actionstream.draw.enlarge import enlarge, enlargement
 from actionstream.draw.labels import colour_of, display_name, headline, percent
 from actionstream.draw.reading import draw_reading
+from actionstream.draw.skeleton import draw_skeleton
 
 __all__ = [
     "Corner",
@@ -15,6 +16,7 @@ __all__ = [
     "colour_of",
     "display_name",
     "draw_reading",
+    "draw_skeleton",
     "enlarge",
     "enlargement",
     "headline",

@@ -6,7 +6,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from actionstream.draw import Corner, CornerName, draw_reading, enlarge, enlargement
+from actionstream.draw import (
+    Corner,
+    CornerName,
+    draw_reading,
+    draw_skeleton,
+    enlarge,
+    enlargement,
+)
 from actionstream.progress import Progress
 from actionstream.results import Answer, Notice, Pixels, Reading
 from actionstream.video import DEFAULT_LIMITS, Limits, VideoReader, VideoWriter
@@ -24,6 +31,7 @@ def annotate(
     threads: int | None = None,
     progress: Progress | None = None,
     limits: Limits = DEFAULT_LIMITS,
+    skeleton: bool = False,
 ) -> tuple[Notice, ...]:
     """Write `target`, an MP4 that every browser plays: the video with what is shown at each moment.
 
@@ -39,6 +47,7 @@ def annotate(
         threads: threads for decoding and for encoding; None for the machine's cores.
         progress: called with the seconds done, those in all if known, and the answer's source.
         limits: what the video may cost.
+        skeleton: draw the person's pose as well, where the readings hold one.
 
     Raises:
         ValueError: the answer holds no readings.
@@ -62,7 +71,10 @@ def annotate(
             frames = ((frame.time_seconds, frame) for frame in reader)
             for seconds, frame, reading in newest(frames, answer.readings):
                 pixels = enlarge(frame.to_rgb())
-                picture = draw(pixels, reading, looks_needed=needed, corner=corner.choose(pixels))
+                place = corner.choose(pixels)
+                if skeleton:
+                    pixels = draw_skeleton(pixels, reading.pose)
+                picture = draw(pixels, reading, looks_needed=needed, corner=place)
                 writer.write(picture, seconds, frame.duration_seconds)
                 if progress is not None:
                     progress(seconds, probe.duration_seconds, answer.source)

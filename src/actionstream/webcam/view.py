@@ -10,7 +10,7 @@ from typing import Any
 
 from actionstream.bundle.card import Card
 from actionstream.concurrency import Background, Latest
-from actionstream.draw import Corner, display_name, enlarge
+from actionstream.draw import Corner, display_name, draw_skeleton, enlarge
 from actionstream.draw.annotate import draw
 from actionstream.draw.labels import UNKNOWN, colour_of
 from actionstream.live import Session
@@ -55,6 +55,7 @@ class CameraView(Background):
     Args:
         page: where pictures are shown; None for nowhere.
         recording: the MP4 to write; None for none. It appears when the view is closed.
+        skeleton: draw the person's pose, too.
     """
 
     def __init__(
@@ -64,7 +65,9 @@ class CameraView(Background):
         *,
         page: LivePage | None = None,
         recording: Path | None = None,
+        skeleton: bool = False,
     ) -> None:
+        self._skeleton = skeleton
         self._session, self._looks_needed = session, looks_needed
         self._page, self._recording = page, recording
         self._writer: VideoWriter | None = None
@@ -115,6 +118,8 @@ class CameraView(Background):
         if reading is None or self._session.too_slow:
             return pixels
         corner = self._corner.choose(pixels)
+        if self._skeleton:
+            pixels = draw_skeleton(pixels, reading.pose)
         return draw(pixels, reading, looks_needed=self._looks_needed, corner=corner)
 
 

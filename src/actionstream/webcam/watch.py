@@ -50,6 +50,7 @@ class WatchOptions:
     command: the words of a program that is run at each begin and end.
     record:  an MP4 of the pictures with the answer on them.
     seconds: how long to watch.
+    skeleton: draw the person's pose on the pictures.
     """
 
     source: str
@@ -61,6 +62,7 @@ class WatchOptions:
     command: tuple[str, ...] | None = None
     record: Path | None = None
     seconds: float | None = None
+    skeleton: bool = False
 
 
 class CameraWatch:
@@ -107,7 +109,13 @@ class CameraWatch:
                     self._state, session, card, time.monotonic() - self._zero
                 )
             view = stack.enter_context(
-                CameraView(session, card.ready_after, page=page, recording=options.record)
+                CameraView(
+                    session,
+                    card.ready_after,
+                    page=page,
+                    recording=options.record,
+                    skeleton=options.skeleton,
+                )
             )
             self._follow(source, session, announcer, view, card)
         if self._never is not None:
