@@ -17,6 +17,7 @@ from readings import numbers, same_readings
 from tiny import BLUE, GREEN, GREY, RED, by_hand, engine_of, plain, tiny_model
 
 import actionstream
+from actionstream.draw.reading import GREEN as GREEN_WORDS
 from actionstream.errors import (
     BundleError,
     EngineError,
@@ -24,6 +25,7 @@ from actionstream.errors import (
     NoFramesError,
     UnreadableVideoError,
     VideoError,
+    VideoNotFoundError,
 )
 from actionstream.evaluation.verify import compare, play, verify_clip
 from actionstream.inference import accumulator
@@ -231,6 +233,42 @@ def test_to_dict_has_the_keys_of_the_contract(clip: Path) -> None:
         *("frames_encoded", "corrupt_packets", "truncated"),
     ]
     assert list(fields["timing"]) == ["total_seconds", "decode_seconds", "encode_seconds"]
+
+
+def greens(pixels: Pixels) -> int:
+    """How many pixels have the green of a known action's headline, as H.264 leaves it."""
+    return int((np.abs(pixels.astype(int) - GREEN_WORDS).max(axis=2) < 40).sum())
+
+
+@pytest.mark.clips
+def test_an_answer_is_drawn_onto_its_video(
+    model: Recognizer, ucf101_clip: Callable[..., Path], tmp_path: Path
+) -> None:
+    clip = ucf101_clip("PushUps")
+    answer = model.recognize(clip)
+    assert answer.readings[-1].shown == "PushUps"
+    answer.save(tmp_path / "saved.mp4")
+    answer.annotate(str(clip), str(tmp_path / "drawn.mp4"))
+    for name in ("saved.mp4", "drawn.mp4"):
+        with VideoReader(clip) as source, VideoReader(tmp_path / name) as written:
+            pairs = [(a.to_rgb(), b.to_rgb()) for a, b in zip(source, written, strict=True)]
+            assert written.probe.codec == "h264"
+            assert len(pairs) == written.frames_read == source.frames_read > 40
+            assert written.duration_seconds == pytest.approx(source.duration_seconds, abs=0.01)
+        before, after = pairs[-1]
+        assert greens(after) > greens(before) + 50
+
+
+def test_an_answer_is_saved_only_where_its_video_is(clip: Path, tmp_path: Path) -> None:
+    model = tiny_model()
+    model.recognize(clip).save(tmp_path / "OUT.MP4")
+    with VideoReader(tmp_path / "OUT.MP4") as written:
+        assert len(list(written)) == 100
+    with pytest.raises(VideoNotFoundError):
+        model.recognize(np.stack(colours(1.0)), fps=25.0).save(tmp_path / "frames.mp4")
+    with pytest.raises(ValueError, match="without readings"):
+        model.recognize_or_error(tmp_path / "gone.mp4").save(tmp_path / "gone-drawn.mp4")
+    assert [path.name for path in tmp_path.iterdir()] == ["OUT.MP4"]
 
 
 # Frames and bytes -----------------------------------------------------------------------------
