@@ -6,7 +6,8 @@ The networks are small ONNX graphs (`posing`); a red and a green dot are the bod
 from __future__ import annotations
 
 import pickle
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,8 +19,9 @@ from actionstream.inference.file import read_frames
 from actionstream.inference.look import StreamState
 from actionstream.inference.pose import POSE_SIZE, SQUARE, PoseState
 from actionstream.live.worker import Worker
-from actionstream.recognizer import Recognizer
+from actionstream.recognizer import Recognizer, list_models, load
 from actionstream.results import Reading, RGBFrame
+from actionstream.video import VideoReader
 
 EMPTY = np.full((240, 320, 3), 40, np.uint8)
 
@@ -180,3 +182,24 @@ def test_the_time_that_the_pose_takes_is_told(model: Recognizer) -> None:
     with_pose = read_frames(frames, model.engine, model.card.rules)
     assert with_pose.encode_seconds > 0
     assert with_pose.total.people == sum(r.pose is not None for r in pushed(model, frames))
+
+
+# The real networks on real clips ---------------------------------------------------------------
+
+
+@pytest.mark.clips
+@pytest.mark.parametrize("label", ["JumpingJack", "Diving"])
+def test_a_real_clip_gives_as_a_file_what_it_gives_frame_by_frame(
+    ucf101_clip: Callable[..., Path], label: str
+) -> None:
+    model = next((m for m in map(load, list_models()) if m.card.pose is not None), None)
+    if model is None:
+        pytest.skip("no shipped bundle has a pose")
+    clip = ucf101_clip(label)
+    answer = model.recognize(clip)
+    with VideoReader(clip) as reader:
+        frames = [RGBFrame(frame.to_rgb(), frame.time_seconds) for frame in reader]
+    live = pushed(model, frames)
+    same_readings(live, answer.readings, tolerance=1e-4)
+    same_poses(live, answer.readings)
+    assert any(reading.pose is not None for reading in live)
