@@ -177,6 +177,20 @@ def test_a_reset_voids_the_look_in_flight(watched: tuple[Recognizer, WatchedEngi
         assert len(session.history()) == 1
 
 
+def test_frames_that_came_while_the_model_worked_are_remembered(
+    watched: tuple[Recognizer, WatchedEngine], spacing: float
+) -> None:
+    model, engine = watched
+    engine.gate.clear()
+    with Worker(model) as worker, worker.open() as session:
+        session.offer(picture(0, 0.0), 0.0)
+        assert engine.entered.wait(PATIENCE_SECONDS)
+        assert not session.offer(picture(0, 0.0), 0.5 * spacing)
+        engine.gate.set()
+        assert session.wait(PATIENCE_SECONDS) is not None
+        assert session.offer(picture(0, 0.0), 0.3 * spacing)  # backwards: a new stream
+
+
 def test_wait_hands_each_reading_out_once(session: Session) -> None:
     assert session.wait(0.0) is None
     session.offer(picture(0, 0.0), 0.0)
