@@ -32,7 +32,7 @@ from actionstream.inference import accumulator
 from actionstream.inference import file as file_reading
 from actionstream.inference import look as looks
 from actionstream.recognizer import Recognizer
-from actionstream.results import Answer, Pixels, RGBFrame
+from actionstream.results import Answer, Pixels, Reading, RGBFrame
 from actionstream.video import VideoReader
 
 COLOURS = (BLUE, GREY, RED, GREEN)
@@ -444,6 +444,16 @@ def test_progress_is_told_and_may_cancel(clip: Path) -> None:
 
     with pytest.raises(Cancelled):
         tiny_model().recognize(clip, progress=cancel)
+
+
+def test_every_reading_is_told_at_once(clip: Path) -> None:
+    told: list[Reading] = []
+    counts: list[int] = []
+    answer = tiny_model().recognize(
+        clip, progress=lambda *_: counts.append(len(told)), on_reading=told.append
+    )
+    assert [id(one) for one in told] == [id(one) for one in answer.readings]
+    assert counts == [4, 8, 12, 16, 20], "as soon as they are there"
 
 
 def test_one_model_serves_threads(clip: Path, tmp_path: Path) -> None:

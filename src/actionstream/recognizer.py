@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,11 +25,12 @@ from actionstream.inference.file import FramesRead, read_frames
 from actionstream.inference.preprocess import use_threads
 from actionstream.inference.stream import Stream, as_frame
 from actionstream.progress import Progress, ProgressBar
-from actionstream.results import Answer, Failure, Frame, RGBFrame, Timing, VideoFacts
+from actionstream.results import Answer, Failure, Frame, Reading, RGBFrame, Timing, VideoFacts
 from actionstream.video import DEFAULT_LIMITS, Limits, VideoReader
 
 EngineName = Literal["onnx", "torch"]
 Frames = Iterable[Frame | tuple[NDArray[np.uint8], float]]
+OnReading = Callable[[Reading], None]
 Video = str | os.PathLike[str] | bytes | BinaryIO | NDArray[np.uint8] | Frames
 
 
@@ -112,6 +113,7 @@ class Recognizer:
         fps: float | None = None,
         source: str | None = None,
         progress: Progress | None = None,
+        on_reading: OnReading | None = None,
         limits: Limits = DEFAULT_LIMITS,
     ) -> Answer:
         """What happens in a video.
@@ -124,6 +126,8 @@ class Recognizer:
             fps: frames a second of an array.
             source: how the answer names it; the path as given unless said otherwise.
             progress: called as the video is read, with seconds and `source`.
+            on_reading: called with every reading as soon as it is there, in their order, just
+                before `progress`: the answer so far. What it raises ends the work.
             limits: what a file may cost.
 
         Raises:
@@ -131,25 +135,26 @@ class Recognizer:
                 least one look has an answer with the damage counted.
             FrameError: it is none of these kinds, or a frame is of the wrong kind.
         """
+        report = _Reports(progress, on_reading)
         if isinstance(video, str | os.PathLike):
-            return self._recognize_file(video, source or str(video), progress, limits)
+            return self._recognize_file(video, source or str(video), report, limits)
         if isinstance(video, bytes | bytearray) or hasattr(video, "read"):
             name = source or str(getattr(video, "name", "video"))
             with _on_disk(video) as path:
                 try:
-                    return self._recognize_file(path, name, progress, limits)
+                    return self._recognize_file(path, name, report, limits)
                 except VideoError as error:
                     raise type(error)(name, error.cause) from None
-        return self._recognize_frames(_frames(video, fps), source or "frames", progress)
+        return self._recognize_frames(_frames(video, fps), source or "frames", report)
 
     def _recognize_file(
-        self, path: str | os.PathLike[str], source: str, progress: Progress | None, limits: Limits
+        self, path: str | os.PathLike[str], source: str, reports: _Reports, limits: Limits
     ) -> Answer:
         began = time.perf_counter()
         with VideoReader(os.fspath(path), threads=self.threads, limits=limits) as reader:
             announced = reader.probe.duration_seconds
-            report = _seconds(progress, announced, source)
-            read = read_frames(reader, self.engine, self.card.rules, report)
+            report = _seconds(reports.progress, announced, source)
+            read = read_frames(reader, self.engine, self.card.rules, report, reports.on_reading)
         return read.total.answer(
             self.card.rules,
             source,
@@ -160,12 +165,10 @@ class Recognizer:
             warnings=reader.warnings,
         )
 
-    def _recognize_frames(
-        self, frames: Iterator[Frame], source: str, progress: Progress | None
-    ) -> Answer:
+    def _recognize_frames(self, frames: Iterator[Frame], source: str, reports: _Reports) -> Answer:
         began = time.perf_counter()
-        report = _seconds(progress, None, source)
-        read = read_frames(frames, self.engine, self.card.rules, report)
+        report = _seconds(reports.progress, None, source)
+        read = read_frames(frames, self.engine, self.card.rules, report, reports.on_reading)
         if read.total.zero_seconds is None:
             raise NoFramesError(source, "there is no frame")
         duration = read.total.duration_seconds
@@ -204,6 +207,13 @@ class Recognizer:
             return self.recognize(path, source=source, progress=progress)
         except VideoError as error:
             return Answer(source or str(path), self.labels, error=Failure.of(error))
+
+
+class _Reports(NamedTuple):
+    """Who is told while a video is read."""
+
+    progress: Progress | None
+    on_reading: OnReading | None
 
 
 def _seconds(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from actionstream.app.quota import Quota
 from actionstream.app.visitor import Visitor
 from actionstream.errors import VideoWriteError
 from actionstream.recognizer import Recognizer
+from actionstream.results import Notice
 from actionstream.video import probe
 from actionstream.video.transcode import browser_playable
 
@@ -132,17 +134,15 @@ def test_a_file_that_appears_while_its_video_is_removed_goes_too(
     clip = make_clip(tmp_path / "clip.mp4", codec="mpeg4", frames=60)
     write = getattr(jobs, writer)
 
-    def write_late(source: Path, *rest: Any, **_: Any) -> None:
+    def write_late(source: Path, *rest: Any, **_: Any) -> tuple[Notice, ...]:
         if leaves:
             visitor.leave("its tab")
             visitor.folder.mkdir()
             clip.rename(source)
         else:
             job.cancel()
-        if writer == "annotate":
-            write(source, *rest)
-        else:
-            write(source, rest[0])
+        said: tuple[Notice, ...] = write(source, *(rest if writer == "annotate" else rest[:1]))
+        return said
 
     monkeypatch.setattr(jobs, writer, write_late)
     with clip.open("rb") as data:
@@ -211,7 +211,7 @@ def test_a_copy_that_takes_all_room_is_given_up(
     finally:
         queue.close()
     assert job.answer is not None, "it was given up while the copy was written"
-    assert (job.annotated, job.original) == (None, None)
+    assert (job.annotated, job.original) == (None, clip), "the file itself takes no room"
     assert "room for videos was used up" in words.problem(job)
     assert list(tmp_path.iterdir()) == [clip]
 
@@ -220,15 +220,28 @@ def test_an_answer_is_kept_whatever_happens_to_the_video(
     queue: JobQueue, model: Recognizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: Any, **__: Any) -> None:
-        raise VideoWriteError("the disk is full")
+        raise VideoWriteError("annotated.mp4") from OSError(errno.ENOSPC, "no space left")
 
     monkeypatch.setattr(jobs, "annotate", fail)
     job = Job("clip", make_clip(tmp_path / "clip.mp4"))
     queue.submit(job, lambda: model, visitor="somebody")
     assert finish(job).stage == "done"
     assert job.answer is not None
-    assert job.annotated is None
-    assert "Something went wrong" in words.problem(job)
+    assert (job.annotated, job.original) == (None, job.source)
+    assert words.problem(job) == "The server's disk is full."
+
+
+def test_what_could_not_go_along_is_told(
+    queue: JobQueue, model: Recognizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notice = Notice("sound", "the sound could not be copied")
+    monkeypatch.setattr(jobs, "annotate", lambda *_, **__: (notice,))
+    monkeypatch.setattr(jobs, "to_browser_mp4", lambda *_, **__: (notice,))
+    job = Job("old.avi", make_clip(tmp_path / "old.avi", codec="mpeg4", frames=60))
+    queue.submit(job, lambda: model, visitor="somebody")
+    assert finish(job).notices == (notice,)
+    assert job.reading is not None, "the answer so far"
+    assert job.reading.time_seconds > 1
 
 
 def test_the_time_left_follows_from_the_pace(monkeypatch: pytest.MonkeyPatch) -> None:

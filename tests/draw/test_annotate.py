@@ -43,7 +43,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str | None, str, int]]:
     """What was drawn on each frame: label shown, status, looks needed; drawn for real, too."""
     calls: list[tuple[str | None, str, int]] = []
 
-    def watched(pixels: Pixels, reading: Reading, *, looks_needed: int, corner: str) -> Pixels:
+    def watched(pixels: Pixels, reading: Reading, *, looks_needed: int, **_: object) -> Pixels:
         calls.append((reading.shown, reading.status, looks_needed))
         return draw(pixels, reading, looks_needed=looks_needed)
 

@@ -18,9 +18,9 @@ from actionstream.app.quota import QuotaExceededError
 from actionstream.concurrency import Closing
 from actionstream.draw.annotate import annotate
 from actionstream.errors import VideoError
-from actionstream.progress import share
+from actionstream.progress import Progress, share
 from actionstream.recognizer import Recognizer
-from actionstream.results import Answer
+from actionstream.results import Answer, Notice, Reading
 from actionstream.video import Limits
 from actionstream.video.transcode import browser_playable, to_browser_mp4
 
@@ -65,9 +65,11 @@ class Job:
     name:      what the visitor called it.
     source:    the file as it came, in the visitor's private folder.
     stage:     where it stands; `share` of that stage is done, 0 to 1.
-    answer:    there from the stage "drawing" on.
+    reading:   the newest one while the video is read: the answer so far.
+    answer:    there from the stage "drawing" on, and kept whatever happens to the videos.
     annotated: the video with the readings drawn on it, once done.
     original:  the video as a browser plays it: `source` itself or a converted copy.
+    notices:   what could not go along into these videos, or was mended.
     error:     why there is no answer, or no annotated video or original if there is an answer.
     """
 
@@ -75,9 +77,11 @@ class Job:
     source: Path
     stage: Stage = "waiting"
     share: float = 0.0
+    reading: Reading | None = None
     answer: Answer | None = None
     original: Path | None = None
     annotated: Path | None = None
+    notices: tuple[Notice, ...] = ()
     error: Exception | None = None
     _began: float = field(default_factory=time.monotonic)
     _cancel: threading.Event = field(default_factory=threading.Event)
@@ -124,6 +128,17 @@ class Job:
     def begin(self, stage: Stage) -> None:
         self.check()
         self.stage, self.share, self._began = stage, 0.0, time.monotonic()
+
+    def follow(self, reading: Reading) -> None:
+        """The newest reading of a video that is being read."""
+        self.reading = reading
+
+    def fail(self, error: Exception) -> None:
+        """Something went wrong; the first such thing is told."""
+        if not isinstance(error, VideoError | QuotaExceededError):
+            _log.error("a video could not be worked on", exc_info=error)
+        if self.error is None:
+            self.error = error.with_traceback(None)
 
     def output(self, name: str) -> Path:
         """Where a video goes that is made of this one: one of OUTPUTS."""
@@ -231,11 +246,7 @@ class JobQueue(Closing):
             job.discard()
             return "cancelled"
         except Exception as error:  # noqa: BLE001  the thread serves all others, too
-            if not isinstance(error, VideoError | QuotaExceededError):
-                _log.exception("a video could not be worked on")
-            job.error = error.with_traceback(None)
-            if job.answer is None or isinstance(error, QuotaExceededError):
-                job.discard()
+            job.fail(error)
         return "failed" if job.answer is None else "done"
 
     def _work(self, job: Job, model: Recognizer) -> None:
@@ -249,18 +260,40 @@ class JobQueue(Closing):
                 self._check_quota()
 
         job.begin("reading")
-        job.answer = model.recognize(job.source, source=job.name, progress=progress, limits=LIMITS)
-        job.begin("drawing")
-        annotated = job.output("annotated")
-        annotate(job.source, job.answer, annotated, progress=progress, limits=LIMITS)
-        job.annotated = annotated
-        job.begin("converting")
-        job.original = _playable(job, lambda part: progress(part, 1.0, job.name))
+        job.answer = answer = model.recognize(
+            job.source,
+            source=job.name,
+            progress=progress,
+            on_reading=job.follow,
+            limits=LIMITS,
+        )
+        _make(job, "drawing", lambda: _draw(job, answer, progress))
+        _make(job, "converting", lambda: _convert(job, progress))
 
 
-def _playable(job: Job, progress: Callable[[float], None]) -> Path:
+def _make(job: Job, stage: Stage, make: Callable[[], None]) -> None:
+    """One of the videos; where it fails, the answer and the other video stay."""
+    job.begin(stage)
+    try:
+        make()
+    except Cancelled:
+        raise
+    except Exception as error:  # noqa: BLE001  whatever it is, the answer is there
+        job.fail(error)
+
+
+def _draw(job: Job, answer: Answer, progress: Progress) -> None:
+    target = job.output("annotated")
+    job.notices += annotate(job.source, answer, target, progress=progress, limits=LIMITS)
+    job.annotated = target
+
+
+def _convert(job: Job, progress: Progress) -> None:
     if browser_playable(job.source, limits=LIMITS):
-        return job.source
-    converted = job.output("browser")
-    to_browser_mp4(job.source, converted, progress, limits=LIMITS)
-    return converted
+        job.original = job.source
+        return
+    target = job.output("browser")
+    share_done = lambda part: progress(part, 1.0, job.name)  # noqa: E731
+    said = to_browser_mp4(job.source, target, share_done, limits=LIMITS)
+    job.notices += tuple(notice for notice in said if notice not in job.notices)
+    job.original = target

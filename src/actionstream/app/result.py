@@ -39,6 +39,11 @@ def _progress(job: Job, stage: str) -> None:
     if cancelled:
         job.cancel()
         st.rerun()
+    reading = job.reading
+    if job.answer is None and reading is not None and reading.status == "ready":
+        note = f"So far, at {clock(reading.time_seconds)} of the video."
+        top = reading.shown_top(3)
+        st.html(markup.answer(reading.shown, reading.shown_confidence, top, note=note))
 
 
 def _answer(job: Job, answer: Answer) -> None:
@@ -46,8 +51,8 @@ def _answer(job: Job, answer: Answer) -> None:
     duration = answer.video.duration_seconds if answer.video is not None else 0.0
     with left:
         st.html(_headline(answer, duration))
-        for warning in answer.warnings:
-            st.caption(f":material/info: {plain(warning.message)}")
+        for notice in dict.fromkeys((*answer.warnings, *job.notices)):
+            st.caption(f":material/info: {plain(notice.message)}")
     with right:
         st.header("What happens when", anchor=False)
         axis = [clock(duration * part / 4) for part in range(5)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -43,10 +44,17 @@ def problem(job: Job) -> str:
         return _PROBLEMS[job.error.kind]
     if isinstance(job.error, QuotaExceededError):
         return _QUOTA
+    if _is_full_disk(job.error):
+        return "The server's disk is full."
     return (
         "Something went wrong on the server with this video. Other videos still work; "
         "the server's log has the details for its owner."
     )
+
+
+def _is_full_disk(error: Exception | None) -> bool:
+    causes = (error, None if error is None else error.__cause__)
+    return any(getattr(one, "errno", None) == errno.ENOSPC for one in causes)
 
 
 def stage(job: Job) -> str:

@@ -13,6 +13,7 @@ from actionstream.draw import (
     draw_skeleton,
     enlarge,
     enlargement,
+    headline,
 )
 from actionstream.progress import Progress
 from actionstream.results import Answer, Notice, Pixels, Reading
@@ -37,7 +38,8 @@ def annotate(
 
     A frame carries the newest reading at or before its time; nothing of the future shows. Frames
     under 120x90, too small for the words, are enlarged by a whole number: to 240 pixels on the
-    short side or a little more. The file appears under its name when all of it is written. Returns
+    short side or a little more. Where the answer tells of several actions, they stand with their
+    times in a line at one edge. The file appears under its name when all of it is written. Returns
     what could not go along (sound).
 
     Args:
@@ -57,6 +59,7 @@ def annotate(
     if not answer.readings:
         raise ValueError(f"{answer.source}: an answer without readings cannot be drawn")
     needed, corner = _looks_needed(answer.readings), Corner()
+    footer = headline(answer) if answer.several else None
     with VideoReader(path, threads=threads, limits=limits) as reader:
         probe = reader.probe
         factor = enlargement(probe.width, probe.height)
@@ -74,7 +77,7 @@ def annotate(
                 place = corner.choose(pixels)
                 if skeleton:
                     pixels = draw_skeleton(pixels, reading.pose)
-                picture = draw(pixels, reading, looks_needed=needed, corner=place)
+                picture = draw(pixels, reading, looks_needed=needed, corner=place, footer=footer)
                 writer.write(picture, seconds, frame.duration_seconds)
                 if progress is not None:
                     progress(seconds, probe.duration_seconds, answer.source)
@@ -82,7 +85,12 @@ def annotate(
 
 
 def draw(
-    pixels: Pixels, reading: Reading, *, looks_needed: int = 0, corner: CornerName = "top left"
+    pixels: Pixels,
+    reading: Reading,
+    *,
+    looks_needed: int = 0,
+    corner: CornerName = "top left",
+    footer: str | None = None,
 ) -> Pixels:
     """The frame [H, W, 3] with what the reading shows: smoothed label, raw runners-up."""
     return draw_reading(
@@ -94,6 +102,7 @@ def draw(
         looks_seen=reading.looks_seen,
         looks_needed=looks_needed,
         corner=corner,
+        footer=footer,
     )
 
 

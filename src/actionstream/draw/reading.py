@@ -55,7 +55,7 @@ def draw_reading(
         top: the best candidates, best first; the two best that are not `shown` stand beneath.
         status: "warming_up" shows how far the warming up has come instead of an answer.
         looks_seen, looks_needed: for the warming up, "warming up 3/8".
-        footer: a line of small text at the lower edge.
+        footer: a line of small text at the edge across from the plate, the lower one as a rule.
         corner: where the plate stands; `Corner` finds one that hides little.
 
     Returns:
@@ -87,7 +87,7 @@ def draw_reading(
     for index, candidate in enumerate(runners[:rows]):
         _runner_up(plate, layout, candidate, bottom + index * layout.row_height)
     if footer:
-        _footer(picture, layout, footer, end if corner.startswith("top") else height)
+        _footer(picture, layout, footer, end, below=corner.startswith("top"))
     return picture
 
 
@@ -143,13 +143,16 @@ def _runner_up(picture: Pixels, layout: Layout, candidate: Candidate, top: int) 
     write(picture, layout.runner_up(display_name(candidate.label)), layout.left, baseline, LIGHT)
 
 
-def _footer(picture: Pixels, layout: Layout, footer: str, highest: int) -> None:
-    """The line at the lower edge, left out where it would touch the plate above."""
+def _footer(picture: Pixels, layout: Layout, footer: str, taken: int, *, below: bool) -> None:
+    """The line at the lower or upper edge, left out where it would touch the reading's plate.
+
+    `taken`: how many rows the plate takes of the other edge.
+    """
     height, width = picture.shape[:2]
     plate_height = round(1.3 * layout.small) + layout.pad // 2
-    top = height - layout.margin - plate_height
-    if top <= highest:
+    if height - layout.margin - plate_height <= taken:
         return
+    top = height - layout.margin - plate_height if below else layout.margin
     room = width - 2 * (layout.margin + layout.pad)
     text = fit(Text(visible(footer), layout.small), room, smallest=SMALLEST_TEXT)
     _plate(picture, layout, top, text.width + 2 * layout.pad, plate_height)

@@ -11,7 +11,7 @@ from actionstream.inference.accumulator import Accumulator
 from actionstream.inference.look import Look, StreamState, conclude, look, take
 from actionstream.inference.pose import PoseNetworks
 from actionstream.inference.rules import Features, Graphs, Rules
-from actionstream.results import Frame, Pixels
+from actionstream.results import Frame, Pixels, Reading
 
 Result = TypeVar("Result")
 
@@ -75,6 +75,7 @@ def read_frames(
     graphs: Graphs,
     rules: Rules,
     progress: Callable[[float], None] | None = None,
+    on_reading: Callable[[Reading], None] | None = None,
 ) -> FramesRead:
     """Show all frames to the model, in their order. What is not due is not even converted.
 
@@ -82,6 +83,7 @@ def read_frames(
         frames: with times in seconds.
         graphs, rules: of the model.
         progress: called after every batch with the time of its last look. To cancel, raise.
+        on_reading: called before that with each of its readings, in their order.
 
     Raises:
         FrameError: a frame that is due gives no picture.
@@ -94,17 +96,26 @@ def read_frames(
             continue
         waiting.append(due)
         if len(waiting) == BATCH:
-            state = _look(timed, rules, state, waiting)
+            state = _look(timed, rules, state, waiting, on_reading)
             if progress is not None:
                 progress(due.time_seconds)
     if waiting:
-        state = _look(timed, rules, state, waiting)
+        state = _look(timed, rules, state, waiting, on_reading)
     total = conclude(timed, rules, state)
     return FramesRead(total, timed.encode_seconds, timed.head_seconds)
 
 
-def _look(timed: _Timed, rules: Rules, state: StreamState, waiting: list[Look]) -> StreamState:
+def _look(
+    timed: _Timed,
+    rules: Rules,
+    state: StreamState,
+    waiting: list[Look],
+    on_reading: Callable[[Reading], None] | None,
+) -> StreamState:
     """The state after the waiting looks, of which none waits any longer."""
-    ((state, _),) = look(timed, rules, [(state, waiting)])
+    ((state, readings),) = look(timed, rules, [(state, waiting)])
     waiting.clear()
+    if on_reading is not None:
+        for reading in readings:
+            on_reading(reading)
     return state
