@@ -326,7 +326,7 @@ def test_a_broken_bundle_gives_way_to_the_default(
         assert app.selectbox[0].value == menu.options[0] == app.session_state["visitor"].model_name
         assert model.fingerprint in texts(app)
     assert "the model own* cannot be used" in caplog.text
-    assert "encoder.onnx: missing" in caplog.text
+    assert "key is missing" in caplog.text
     visit(app, "")
     assert app.file_uploader
     visit(app, "about")

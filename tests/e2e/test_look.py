@@ -101,6 +101,26 @@ def test_nothing_moves_while_the_camera_runs(app: App, visit: Visit, film: Film)
     assert {name: len(places) for name, places in seen.items()} == dict.fromkeys(LIVE_PARTS, 1)
 
 
+def test_a_phone_has_the_picture_and_the_answer_on_one_screen(
+    app: App, visit: Visit, film: Film, tmp_path: Path
+) -> None:
+    browser = visit(*film("PlayingPiano"))
+    browser.pages[0].set_viewport_size({"width": 390, "height": 844})
+    page = open_page(browser, app, "camera")
+    start(page)
+    expect(page.get_by_test_id("action")).to_have_text("Playing Piano", timeout=90_000)
+    page.screenshot(path=tmp_path / "phone.png")
+    places = [
+        page.evaluate(
+            "selector => { const box = document.querySelector(selector).getBoundingClientRect();"
+            " return [box.top, box.bottom]; }",
+            selector,
+        )
+        for selector in (LIVE_PARTS["video"], ".as-answer")
+    ]
+    assert all(top >= 0 and bottom <= 844 for top, bottom in places)
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("path", ["", "camera", "about"])
 def test_a_phone_shows_all_without_scrolling_sideways(

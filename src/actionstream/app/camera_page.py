@@ -46,12 +46,13 @@ def draw() -> None:
     """Draw the page."""
     heading("Point your camera at the action", "Stand back a little, so that all of you is seen.")
     visitor = state.visitor()
+    left, right = st.columns([3, 2], gap="large")
+    # Below both, so that a phone has the picture and the answer on its first screen.
     with st.container(horizontal=True, vertical_alignment="bottom"):
         model_menu()
         st.toggle("Mirror the picture", key="mirror")
         if state.model().card.pose is not None:
             st.toggle("Draw the skeleton", key="skeleton")
-    left, right = st.columns([3, 2], gap="large")
     with left.container(key="camera-view"):
         playing = _viewer(visitor)
     with right:
@@ -133,8 +134,7 @@ def _trouble(visitor: Visitor, playing: bool) -> None:
     if found is not None:
         _say(found)
     elif not playing:
-        said = "The picture goes to this server only, and nothing of it is kept."
-        st.html(f'<p class="as-note">{said}</p>')
+        st.caption("The picture goes to this server only, and nothing of it is kept.")
     elif link is not None and link.state == "failed":
         st.error("The model stopped working on this server.", icon=":material/error:")
 

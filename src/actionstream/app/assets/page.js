@@ -36,7 +36,8 @@ function listen() {
   document.addEventListener("click", (event) => {
     const part = event.target.closest("[data-seek]");
     if (part) seek(Number(part.dataset.seek));
-    if (event.target.closest('[data-testid="stSidebarNavLink"]')) closeMenu();
+    // Streamlit may close it itself, in a moment; another click would open it again.
+    if (event.target.closest('[data-testid="stSidebarNavLink"]')) setTimeout(closeMenu, 300);
   });
   const said = document.createElement("div");
   said.setAttribute("role", "status");
@@ -58,7 +59,8 @@ function seek(seconds) {
 }
 
 function closeMenu() {
+  const open = '[data-testid="stSidebar"][data-collapsed="false"]';
   if (innerWidth < 768) {
-    document.querySelector('[data-testid="stSidebarCollapseButton"] button')?.click();
+    document.querySelector(`${open} [data-testid="stSidebarCollapseButton"] button`)?.click();
   }
 }
