@@ -15,7 +15,7 @@ from pathlib import Path
 
 import toy
 
-from actionstream.datasets import load_others
+from actionstream.datasets import load_negatives
 
 STEPS_BEFORE = 4
 DELAY_SECONDS = 0.004
@@ -33,7 +33,7 @@ def _report(done: int, total: int) -> None:
 
 def _fill(root: str, encoder: str, clips: str) -> None:
     store = toy.open_store(Path(root), Path(encoder))
-    store.fill(load_others(clips), range(2), workers=2, progress=_report)
+    store.fill(load_negatives(clips), range(2), workers=2, progress=_report)
 
 
 def _fit(checkpoint: str) -> None:

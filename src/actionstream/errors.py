@@ -18,7 +18,7 @@ The tree (the builtin that each one also is stands in brackets)::
     ├── EngineError                     [RuntimeError]       an engine or device that cannot be used
     ├── BusyError                       [RuntimeError]       every live session is in use
     ├── DatasetError                    [ValueError]         a data set that is not as it should be
-    │   └── LeakError                                        one origin on two sides of a split
+    │   └── LeakError                                        one origin in two subsets of a split
     ├── TrainingError                   [RuntimeError]       a store or run that cannot go on
     └── MissingExtraError               [ImportError]        names the `pip install` to do
 """
@@ -142,7 +142,7 @@ class DatasetError(ActionstreamError, ValueError):
 
 
 class LeakError(DatasetError):
-    """Clips of one origin on two sides of a split."""
+    """Clips of one origin in two subsets of a split."""
 
 
 class TrainingError(ActionstreamError, RuntimeError):

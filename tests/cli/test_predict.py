@@ -108,7 +108,7 @@ def test_a_folder_without_videos_is_wrong_use(predict: Predict, tmp_path: Path) 
     (tmp_path / "none").mkdir()
     done = predict("none")
     assert (done.code, done.out) == (2, "")
-    assert done.err.startswith("actionstream: no video found: none (looked for .3g2 ")
+    assert done.err.startswith("actionstream: no video found: none (looked for .264 ")
     assert all(extension in done.err for extension in VIDEO_EXTENSIONS)
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from trees import plant, real_stems
 
-from actionstream.datasets.check import check_dataset
+from actionstream.datasets.check import CheckReport, check_dataset
+from actionstream.errors import DatasetError
 
 
 def test_a_kaggle_folder_and_its_leaks(tmp_path: Path, small_lists: Path) -> None:
@@ -19,7 +20,8 @@ def test_a_kaggle_folder_and_its_leaks(tmp_path: Path, small_lists: Path) -> Non
     ]
     root = plant(tmp_path / "k", names)
     report = check_dataset(root, "kaggle", lists=small_lists, open_clips=False)
-    assert report.ok
+    assert report.refused == ("the only class is Archery: there is nothing to tell it apart from",)
+    assert not report.ok
     assert report.counts == {"Archery": {"train": 1, "validation": 0, "test": 1}}
     assert report.unused == (root / names[3],)
     assert (report.opened, report.unreadable) == (0, ())
@@ -78,7 +80,7 @@ def test_all_that_is_wrong_is_found(
 
 
 def test_duplicates_and_classes_spelled_alike(tmp_path: Path) -> None:
-    names = [f"{label}/{i}.mp4" for label in ("push ups", "PushUps", "Run") for i in range(4)]
+    names = [f"{label}/{i}.mp4" for label in ("push ups", "PushUps", "Run") for i in range(6)]
     root = plant(tmp_path / "own", names)
     for i in range(3):
         (root / f"Run/{i}.mp4").write_text("same")
@@ -86,13 +88,14 @@ def test_duplicates_and_classes_spelled_alike(tmp_path: Path) -> None:
     assert report.folders == ("PushUps and push ups: one class?",)
     assert [d.stems for d in report.duplicates] == [("Run__0", "Run__1", "Run__2")]
     assert report.leaks == ()
-    assert report.ok
+    assert report.ok, report.refused
 
 
 def test_a_csv_list(tmp_path: Path) -> None:
     root = plant(tmp_path, ["1.mp4", "2.mp4", "3.mp4"])
     (root / "clips.csv").write_text("path,label,split\n1.mp4,run,train\n2.mp4,run,test\n")
     report = check_dataset(root, "csv", open_clips=False)
+    assert not report.ok
     assert report.unused == (root / "3.mp4",)
     assert report.folders == ()
 
@@ -127,4 +130,83 @@ def test_a_real_folder_is_opened(data_dir: Path, tmp_path: Path, label: str) -> 
     for path in sorted((data_dir / "fights" / label).iterdir())[:6]:
         shutil.copyfile(path, tmp_path / "own" / label / path.name)
     report = check_dataset(tmp_path / "own", "folder")
-    assert (report.opened, report.unreadable, report.ok) == (6, (), True)
+    assert (report.opened, report.unreadable) == (6, ())
+
+
+def own(root: Path, names: list[str]) -> CheckReport:
+    """What is said of a folder of classes with these files."""
+    return check_dataset(plant(root, names), "folder", open_clips=False)
+
+
+def of(*labels: str, count: int = 6) -> list[str]:
+    return [f"{label}/{number}.mp4" for label in labels for number in range(count)]
+
+
+def test_one_class_is_refused(tmp_path: Path) -> None:
+    report = own(tmp_path, of("Run"))
+    assert report.refused == ("the only class is Run: there is nothing to tell it apart from",)
+    assert report.to_text().endswith("not fit for training as it is")
+
+
+def test_an_archive_unpacked_one_folder_too_deep(tmp_path: Path, small_lists: Path) -> None:
+    report = own(tmp_path / "own", of("data/Run", "data/Hop"))
+    assert not report.ok
+    assert f"give {tmp_path / 'own' / 'data'}" in report.split.notes[0]
+    names = ["UCF-101/UCF-101/Archery/v_Archery_g08_c01.avi", "UCF-101/UCF-101/Biking/x.avi"]
+    root = plant(tmp_path / "ucf", names)
+    with pytest.raises(DatasetError, match=r"one deeper: give .*UCF-101/UCF-101"):
+        check_dataset(root, "ucf101", lists=small_lists, open_clips=False)
+    people = own(tmp_path / "people", of("Run/anna", "Run/ben", "Hop/anna", "Hop/ben", "Hop/cleo"))
+    assert not any("give" in note for note in people.split.notes)
+
+
+def test_a_class_with_test_clips_only(tmp_path: Path) -> None:
+    report = own(tmp_path, [*of("train/Run", "train/Hop"), "test/Swim/a.mp4", "test/Run/b.mp4"])
+    assert report.refused == ("only 2 of 3 classes have a training clip: none of Swim",)
+    assert report.unmeasured == ("Hop",)
+    assert "`evaluate` measures nothing of: 1" in report.to_text()
+
+
+def test_a_class_of_one_clip(tmp_path: Path) -> None:
+    report = own(tmp_path, [*of("Run", "Hop"), "Swim/a.mp4"])
+    (refused,) = report.refused
+    assert refused.startswith("Swim: all of its training clips come from one source")
+    assert report.unmeasured == ("Swim",)
+
+
+def test_fewer_sources_than_folds(tmp_path: Path) -> None:
+    (refused,) = own(tmp_path, of("Run", "Hop", count=2)).refused
+    assert "come from 2 sources, which cannot be divided into 5 folds" in refused
+
+
+def test_labels_that_differ_by_case_only(tmp_path: Path) -> None:
+    root = plant(tmp_path, [f"{number}.mp4" for number in range(12)])
+    rows = [f"{number}.mp4,{'Run' if number % 2 else 'run'}" for number in range(12)]
+    (root / "clips.csv").write_text("\n".join(["path,label", *rows]))
+    report = check_dataset(root, "csv", open_clips=False)
+    assert report.refused == ("Run and run: these labels differ by case only",)
+
+
+def test_linked_folders_are_entered_once(tmp_path: Path) -> None:
+    outside = plant(tmp_path / "outside", [f"{number}.mp4" for number in range(6)])
+    root = plant(tmp_path / "own", [*of("Run"), "Hop/here.mp4"])
+    (root / "Hop" / "more").symlink_to(outside)
+    (root / "Hop" / "circle").symlink_to(root / "Hop")
+    (root / "Swim").symlink_to(outside)
+    report = check_dataset(root, "folder", open_clips=False)
+    counts = {label: sum(found.values()) for label, found in report.counts.items()}
+    assert counts == {"Run": 6, "Hop": 7, "Swim": 6}
+
+
+def test_videos_of_a_kind_that_is_not_read_are_named(tmp_path: Path) -> None:
+    report = own(tmp_path, [*of("Run", "Hop"), "Run/a.vob", "Run/b.h264", "Run/c.dav", "Run/d.txt"])
+    assert sum(report.counts["Run"].values()) == 8
+    assert report.unread == (tmp_path / "Run/c.dav",)
+    assert not report.ok
+    assert "VIDEOS OF A KIND THAT IS NOT READ: 1" in report.to_text()
+
+
+def test_a_class_folder_without_a_video(tmp_path: Path) -> None:
+    report = own(tmp_path, [*of("Run", "Hop"), "Swim/notes.txt"])
+    assert report.folders == ("Swim: holds no video",)
+    assert report.ok

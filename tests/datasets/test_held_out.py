@@ -26,7 +26,7 @@ LABELS = ("A", "B", "C", "D")
 
 def where(split: Split) -> dict[str, tuple[str, str]]:
     """Side and group of every clip."""
-    return {c.stem: (side, c.group) for side, clips in split.sides.items() for c in clips}
+    return {c.stem: (side, c.group) for side, clips in split.subsets.items() for c in clips}
 
 
 def people(clips: tuple[Clip, ...]) -> set[str]:
@@ -38,7 +38,7 @@ def check_part(part: Split, whole: Split, labels: list[str]) -> None:
     assert part.labels == tuple(label for label in whole.labels if label in labels)
     wanted = {clip.stem for clip in whole.clips if clip.label in labels}
     assert where(part) == {stem: at for stem, at in where(whole).items() if stem in wanted}
-    check_leaks(part.sides)
+    check_leaks(part.subsets)
     assert {clip.label for clip in part.train} == set(labels)
     assert part.name == whole.name
     assert part.listed["test"] == len(part.test)

@@ -71,7 +71,7 @@ def test_duplicates_inside_a_side_are_reported(
 ) -> None:
     rows = [("a", "g1", "same"), ("b", "g2", "same"), ("c", "g3", "else")]
     (duplicate,) = check_leaks(sides(tmp_path, train=rows, test=[("d", "g4", "othr")]))
-    assert (duplicate.side, duplicate.stems) == ("train", ("a", "b"))
+    assert (duplicate.subset, duplicate.stems) == ("train", ("a", "b"))
     assert "train: same content in a, b" in caplog.text
 
 
@@ -91,9 +91,9 @@ def test_the_leak_of_official_split_3_is_known(data_dir: Path, ucf101_lists: Pat
     # One training clip of split 3 (g23) has the pictures of a test clip (g19); both are groups
     # that split 1 trains on.
     split = load_ucf101(data_dir / "ucf101", lists=ucf101_lists, split=3)
-    assert check_leaks(split.sides) == ()
+    assert check_leaks(split.subsets) == ()
     with pytest.raises(LeakError, match="v_WalkingWithDog_g23_c03 and v_WalkingWithDog_g19_c05"):
-        check_leaks(split.sides, allow_known=False)
+        check_leaks(split.subsets, allow_known=False)
 
 
 def test_empty_files_are_not_the_same_clip(tmp_path: Path) -> None:

@@ -54,6 +54,24 @@ def test_calibration_error_by_hand() -> None:
     )
 
 
+def test_edges_of_the_bins_belong_to_the_bin_above() -> None:
+    """Two bins: 0.5 joins 0.9 and not 0.1, and 1.0 is in the last."""
+    sure, correct = [0.1, 0.5, 0.9, 1.0], [0, 0, 1, 1]
+    expected = (0.1 + abs(0.5 + 0.9 + 1.0 - 2)) / 4
+    assert expected_calibration_error(sure, correct, bins=2) == pytest.approx(expected)
+
+
+def test_both_are_what_torchmetrics_gave() -> None:
+    """Computed once with torchmetrics 1.9 on the same numbers; many scores are equal."""
+    random = np.random.default_rng(7)
+    sure = np.round(random.uniform(0.2, 0.999, 200), 3)
+    correct = (random.random(200) < sure**1.5).astype(float)
+    assert expected_calibration_error(sure, correct) == pytest.approx(0.130425, abs=1e-9)
+    positive = np.round(random.normal(0.7, 0.2, 80), 1)
+    negative = np.round(random.normal(0.5, 0.2, 60), 1)
+    assert area_under_roc(positive, negative) == pytest.approx(0.7813540697097778, abs=2e-7)
+
+
 def test_area_under_roc_by_hand() -> None:
     assert area_under_roc([0.9, 0.8], [0.1]) == 1.0
     assert area_under_roc([0.5], [0.5]) == 0.5

@@ -166,7 +166,7 @@ def test_it_learns(learned: Run, split: Split) -> None:
     networks = learned.networks
     assert len(networks.losses) == 8
     assert networks.losses[-1] < 0.5 * networks.losses[0]
-    clips = networks.sides.train
+    clips = networks.subsets.train
     outputs = read_outputs(networks.encoder, networks.head, clips, LEARNING)
     said = [split.labels[int(one.logits.mean(axis=0).argmax())] for one in outputs]
     right = sum(label == clip.label for label, clip in zip(said, clips, strict=True))
@@ -174,7 +174,7 @@ def test_it_learns(learned: Run, split: Split) -> None:
 
 
 def test_sides_are_whole_groups(tuned: Run, split: Split) -> None:
-    sides = tuned.networks.sides
+    sides = tuned.networks.subsets
     assert (len(sides.train), len(sides.validation)) == (9, 3)
     assert {clip.label for clip in sides.validation} == set(split.labels)
     assert not {c.group for c in sides.train} & {c.group for c in sides.validation}
@@ -383,7 +383,7 @@ def test_the_bundle_answers_as_the_networks_that_were_trained(
 ) -> None:
     model = actionstream.load(exported / "bundle")
     outputs = read_outputs(
-        learned.networks.encoder, learned.networks.head, learned.networks.sides.train, LEARNING
+        learned.networks.encoder, learned.networks.head, learned.networks.subsets.train, LEARNING
     )
     for output in outputs:
         answer = model.recognize(output.clip.path)

@@ -17,7 +17,7 @@ import toy
 
 import actionstream
 from actionstream.bundle.folder import Bundle, open_bundle
-from actionstream.datasets import Clip, Split, fingerprint, load_others
+from actionstream.datasets import Clip, Split, fingerprint, load_negatives
 from actionstream.engines.onnx import open_encoder
 from actionstream.engines.torch import build_networks
 from actionstream.errors import LeakError, TrainingError
@@ -73,7 +73,7 @@ def others(tmp_path_factory: pytest.TempPathFactory) -> tuple[Clip, ...]:
     for number in range(3):
         shown = [clips.picture(3 * i + number) for i in range(20)]
         clips.make_clip(folder / f"{number}.mp4", rate=12.5, frames=20, pictures=shown)
-    return load_others(folder)
+    return load_negatives(folder)
 
 
 @dataclass

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from actionstream.bundle.card import Card
 from actionstream.bundle.folder import Bundle
-from actionstream.datasets import Clip, load_others
+from actionstream.datasets import Clip, load_negatives
 from actionstream.engines.onnx import OnnxEncoder, open_encoder
 from actionstream.errors import TrainingError
 from actionstream.inference.preprocess import Geometry, fingerprint
@@ -62,7 +62,7 @@ def encoder_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def listed(folder: Path) -> tuple[Clip, ...]:
-    return load_others(folder)
+    return load_negatives(folder)
 
 
 @pytest.fixture(scope="module")

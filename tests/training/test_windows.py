@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from actionstream.datasets.clips import Clip
+from actionstream.datasets.split import Clip
 from actionstream.inference.sampling import WINDOW
 from actionstream.training.store import Looks
 from actionstream.training.windows import (

@@ -6,16 +6,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
-from actionstream.datasets.clips import SIDES, Clip, Side, Split, fingerprint
+from actionstream.datasets.folds import (
+    hold_out_groups,
+    make_folds,
+    random_split,
+    training_folds,
+    training_problems,
+)
 from actionstream.datasets.formats.csv import load_csv
 from actionstream.datasets.formats.folder import load_folder
 from actionstream.datasets.formats.hmdb51 import load_hmdb51
 from actionstream.datasets.formats.kaggle import load_kaggle
 from actionstream.datasets.formats.ucf101 import UCF101_LABELS, load_ucf101
-from actionstream.datasets.grouping import Grouping
-from actionstream.datasets.groups import carve_folds, carve_validation, random_split
-from actionstream.datasets.labelled import load_labelled, load_others
+from actionstream.datasets.groups import Grouping
 from actionstream.datasets.leak import Duplicate, check_leaks, join_groups
+from actionstream.datasets.negatives import add_clips, load_labelled, load_negatives
+from actionstream.datasets.split import SUBSETS, Clip, Split, Subset, fingerprint
 from actionstream.errors import DatasetError
 
 Layout = Literal["ucf101", "kaggle", "hmdb51", "csv", "folder"]
@@ -23,18 +29,18 @@ LAYOUTS: tuple[Layout, ...] = get_args(Layout)
 
 __all__ = [
     "LAYOUTS",
-    "SIDES",
+    "SUBSETS",
     "UCF101_LABELS",
     "Clip",
     "Duplicate",
     "Grouping",
     "Layout",
-    "Side",
     "Split",
-    "carve_folds",
-    "carve_validation",
+    "Subset",
+    "add_clips",
     "check_leaks",
     "fingerprint",
+    "hold_out_groups",
     "join_groups",
     "load_csv",
     "load_dataset",
@@ -42,9 +48,12 @@ __all__ = [
     "load_hmdb51",
     "load_kaggle",
     "load_labelled",
-    "load_others",
+    "load_negatives",
     "load_ucf101",
+    "make_folds",
     "random_split",
+    "training_folds",
+    "training_problems",
 ]
 
 
@@ -60,7 +69,7 @@ def load_dataset(
     """Load a data set of one of the layouts; the guard (`check_leaks`) is the caller's to run.
 
     `split` counts for ucf101, kaggle and hmdb51; `seed` for csv and folder where these name no
-    test side. `lists` is the folder of the official lists, or the CSV file or folder.
+    test clips. `lists` is the folder of the official lists, or the CSV file or folder.
 
     Raises:
         DatasetError: see the loader of the layout.

@@ -1,17 +1,27 @@
-"""Groups of clips that belong together, and splits that keep every group whole."""
+"""Which clips of a folder of classes come from one source, told or guessed from their names."""
 
 from __future__ import annotations
 
-import random
 import re
-from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Literal
 
-from actionstream.datasets.clips import Clip, Split
 from actionstream.errors import DatasetError
 
+Grouping = Literal["auto", "ucf", "subfolder", "pieces", "alone"]
+
 _UCF101_STEM = re.compile(r"v_\w+_(g\d\d)_c\d\d", re.IGNORECASE)
-Indices = tuple[int, ...]
+_UCF_PART = re.compile(r"_(g\d\d)_c\d+", re.IGNORECASE)
+_PIECE = re.compile(r"(.+?)[ _.-]+\d+")
+_GUESSES: dict[Grouping, str] = {
+    "ucf": "gNN in the names",
+    "subfolder": "the folders below the classes",
+    "pieces": "numbered names (name_01, name_02 are pieces of one source)",
+}
+_OVER_CLASSES: tuple[Grouping, ...] = ("subfolder", "pieces")
+_FEW = 3
 
 
 def ucf101_group(stem: str) -> str:
@@ -26,122 +36,142 @@ def ucf101_group(stem: str) -> str:
     return match[1].lower()
 
 
-def carve_folds(clips: Sequence[Clip], *, folds: int = 5, seed: int = 0) -> tuple[Indices, ...]:
-    """Divide clips into `folds` tuples of indices into `clips`, each group whole in one of them.
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A file of a class folder; `relative` is "Class/[sub/]clip.mp4"."""
 
-    Stratified: the largest groups are dealt first, each to the fold with the smallest share of
-    the group's labels so far, ties to the smallest fold. The seed decides among groups of one
-    size. The same clips in another order give the same folds (of clips, not of indices).
+    label: str
+    relative: PurePath
 
-    Raises:
-        DatasetError: fewer groups than folds, or folds under 2.
-    """
-    groups = _members(clips)
-    if folds < 2 or len(groups) < folds:
-        raise DatasetError(
-            f"{len(groups)} groups cannot be divided into {folds} folds of 2 or more"
+
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """A group for every file, and for every class the grouping that it was guessed by."""
+
+    groups: tuple[str, ...]
+    rules: dict[str, Grouping]
+
+    def notes(self, labels: Iterable[str]) -> tuple[str, ...]:
+        """What to say about the groups of these classes."""
+        labels = tuple(labels)
+        named = {
+            rule: [label for label in labels if self.rules[label] == rule]
+            for rule in (*_GUESSES, "alone")
+        }
+        used = {rule: names for rule, names in named.items() if names}
+        return tuple(
+            self._note(rule, "" if len(used) == 1 else f" of {_few(names)}")
+            for rule, names in used.items()
         )
-    totals = Counter(clip.label for clip in clips)
-    shares: list[Counter[str | None]] = [Counter() for _ in range(folds)]
-    dealt: list[list[int]] = [[] for _ in range(folds)]
-    for name in _largest_first(groups, seed):
-        labels = Counter(clips[i].label for i in groups[name])
 
-        def load(fold: int, labels: Counter[str | None] = labels) -> tuple[float, int, int]:
-            share = sum(n * shares[fold][label] / totals[label] for label, n in labels.items())
-            return share, len(dealt[fold]), fold
-
-        target = min(range(folds), key=load)
-        shares[target].update(labels)
-        dealt[target].extend(groups[name])
-    return tuple(tuple(sorted(fold)) for fold in dealt)
-
-
-def carve_validation(
-    clips: Sequence[Clip], *, fraction: float = 0.2, seed: int = 0
-) -> tuple[Indices, Indices]:
-    """Indices of the clips that stay and of those held out: about `fraction` of every label.
-
-    Groups are whole on one side. Every label of two groups or more is on both sides unless its
-    groups are shared with other labels; a label of one group stays.
-
-    Raises:
-        DatasetError: `fraction` is not between 0 and 1, or nothing could be held out.
-    """
-    if not 0 < fraction < 1:
-        raise DatasetError(f"a fraction is between 0 and 1, got {fraction}")
-    groups = _members(clips)
-    by_label = {name: Counter(clips[i].label for i in members) for name, members in groups.items()}
-    totals = Counter(clip.label for clip in clips)
-    kept = Counter({label: sum(label in g for g in by_label.values()) for label in totals})
-    held: Counter[str | None] = Counter()
-    out: set[str] = set()
-    order = _shuffled(groups, seed)
-    for label in sorted(totals, key=lambda label: (totals[label], label or "")):
-        for name in order:
-            labels = by_label[name]
-            if held[label] and held[label] + labels[label] / 2 > fraction * totals[label]:
-                break
-            if name in out or label not in labels or any(kept[other] < 2 for other in labels):
-                continue
-            out.add(name)
-            held.update(labels)
-            kept.subtract(labels.keys())
-    if not out:
-        raise DatasetError(
-            "no label has two groups of which the others can spare one, so none can be held out"
+    def _note(self, rule: str, of: str) -> str:
+        if rule != "alone":
+            return f"groups{of} are guessed from {_GUESSES[rule]}"  # type: ignore[index]
+        spared = all(found == "alone" for found in self.rules.values())
+        but = "" if spared else " unless another class has a source of its name"
+        return (
+            f"no groups can be told from the names{of}: every clip stands alone{but}, "
+            "sources may leak"
         )
-    stay = (i for name, members in groups.items() if name not in out for i in members)
-    return tuple(sorted(stay)), tuple(sorted(i for name in out for i in groups[name]))
 
 
-def random_split(
-    clips: Sequence[Clip],
-    *,
-    labels: Sequence[str],
-    test_fraction: float = 0.2,
-    validation_fraction: float = 0.0,
-    seed: int = 0,
-) -> Split:
-    """A split that ignores groups, as many published projects have it: for comparison only.
+def guess_groups(files: Sequence[Named]) -> Guess:
+    """Guess which files are of one source, class by class.
 
-    Clips of one source video land on both sides, so the figures come out far too high. The split
-    is marked `leaking` and must be called "not comparable" wherever a figure of it is shown.
+    The grouping that fits the most classes (every clip of them, and two groups each) is taken for
+    these, then the next for the rest; so one odd class does not undo the groups of the others. A
+    clip of a class that none fits joins the source that another class has by its folder or name,
+    such as one person in several classes; else it stands alone.
+    """
+    of_label: dict[str, list[Named]] = {}
+    for file in files:
+        of_label.setdefault(file.label, []).append(file)
+    rules = _rules(of_label)
+    over: dict[Grouping, set[str]] = {
+        rule: {_RULES[rule](f) for f in files if rules[f.label] == rule} for rule in _OVER_CLASSES
+    }
+
+    def group(file: Named) -> str:
+        if rules[file.label] != "alone":
+            return _RULES[rules[file.label]](file)
+        shared = (_RULES[rule](file) for rule in _OVER_CLASSES if _RULES[rule](file) in over[rule])
+        return next(shared, _alone(file))
+
+    return Guess(tuple(group(file) for file in files), rules)
+
+
+def stand_alone(files: Sequence[Named]) -> Guess:
+    """Every file its own source."""
+    return Guess(tuple(map(_alone, files)), dict.fromkeys((file.label for file in files), "alone"))
+
+
+def group_by(grouping: Grouping, files: Iterable[Named], *, wanted: Collection[str]) -> list[str]:
+    """The group of every file by one grouping.
+
+    A file of a class that is not `wanted` stands alone where the grouping does not fit it.
 
     Raises:
-        DatasetError: the fractions leave nothing to train on.
+        DatasetError: no such grouping, or it does not fit a wanted file.
     """
-    if min(test_fraction, validation_fraction) < 0 or test_fraction + validation_fraction >= 1:
-        raise DatasetError("the fractions of test and validation must leave clips to train on")
-    order = sorted(clips, key=lambda clip: (clip.label or "", clip.stem, str(clip.path)))
-    random.Random(seed).shuffle(order)
-    test_end = round(test_fraction * len(order))
-    end = test_end + round(validation_fraction * len(order))
-    test, validation, train = order[:test_end], order[test_end:end], order[end:]
-    return Split(
-        name=f"random split, seed {seed} (not comparable)",
-        labels=tuple(labels),
-        train=tuple(train),
-        validation=tuple(validation),
-        test=tuple(test),
-        listed={"train": len(train), "validation": len(validation), "test": len(test)},
-        leaking=True,
-        notes=("random split: clips of one source are on both sides; not comparable",),
-    )
+    if grouping not in _RULES:
+        raise DatasetError(f"grouping is auto or one of {', '.join(_RULES)}, not {grouping!r}")
+    groups = []
+    for file in files:
+        group = _RULES[grouping](file)
+        if not group and file.label in wanted:
+            raise DatasetError(f"{file.relative}: the grouping {grouping!r} does not fit this name")
+        groups.append(group or _alone(file))
+    return groups
 
 
-def _members(clips: Sequence[Clip]) -> dict[str, list[int]]:
-    groups: defaultdict[str, list[int]] = defaultdict(list)
-    for index, clip in enumerate(clips):
-        groups[clip.group].append(index)
-    return dict(groups)
+def _rules(of_label: dict[str, list[Named]]) -> dict[str, Grouping]:
+    rules: dict[str, Grouping] = dict.fromkeys(of_label, "alone")
+    left, guesses = set(of_label), set(_GUESSES)
+    while guesses:
+        fitting: dict[Grouping, set[str]] = {
+            rule: {label for label in left if _fits(rule, of_label[label])}
+            for rule in _GUESSES
+            if rule in guesses
+        }
+        best = max(fitting, key=lambda rule: len(fitting[rule]))
+        rules |= dict.fromkeys(fitting[best], best)
+        left -= fitting[best]
+        guesses.remove(best)
+    return rules
 
 
-def _shuffled(groups: dict[str, list[int]], seed: int) -> list[str]:
-    names = sorted(groups)
-    random.Random(seed).shuffle(names)
-    return names
+def _fits(rule: Grouping, files: Iterable[Named]) -> bool:
+    """Whether every file has a group, and there are two or more, so that they can be divided."""
+    groups = {_RULES[rule](file) for file in files}
+    return "" not in groups and len(groups) > 1
 
 
-def _largest_first(groups: dict[str, list[int]], seed: int) -> list[str]:
-    return sorted(_shuffled(groups, seed), key=lambda name: -len(groups[name]))
+def _ucf(file: Named) -> str:
+    match = _UCF_PART.search(file.relative.stem)
+    return f"{file.label}/{match[1].lower()}" if match else ""
+
+
+def _subfolder(file: Named) -> str:
+    return "/".join(file.relative.parts[1:-1])
+
+
+def _piece(file: Named) -> str:
+    match = _PIECE.fullmatch(file.relative.stem)
+    return match[1] if match else ""
+
+
+def _alone(file: Named) -> str:
+    return file.relative.with_suffix("").as_posix()
+
+
+def _few(names: Sequence[str]) -> str:
+    more = len(names) - _FEW
+    return ", ".join(names[:_FEW]) + (f" and {more} more" if more > 0 else "")
+
+
+_RULES: dict[Grouping, Callable[[Named], str]] = {
+    "ucf": _ucf,
+    "subfolder": _subfolder,
+    "pieces": _piece,
+    "alone": _alone,
+}

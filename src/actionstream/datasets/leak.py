@@ -1,4 +1,4 @@
-"""The guard: no clip of one origin on two sides of a split."""
+"""The guard: no clip of one origin in two subsets of a split."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 
-from actionstream.datasets.clips import Clip, Split
+from actionstream.datasets.split import Clip, Split
 from actionstream.errors import DatasetError, LeakError
 
 _logger = logging.getLogger(__name__)
 
 # What UCF101 is known to hold twice (seen as equal pictures after transcoding). The first pair is
-# of two groups that official split 3 has on two sides: it trains on g23 and tests on g19.
+# of two groups that official split 3 has in two subsets: it trains on g23 and tests on g19.
 KNOWN_ACROSS = frozenset({"v_walkingwithdog_g19_c05", "v_walkingwithdog_g23_c03"})
 KNOWN_DUPLICATES: frozenset[frozenset[str]] = frozenset(
     {
@@ -37,41 +37,41 @@ _hashes_lock = threading.Lock()
 
 @dataclass(frozen=True, slots=True)
 class Duplicate:
-    """Clips of one side with the same bytes."""
+    """Clips of one subset with the same bytes."""
 
-    side: str
+    subset: str
     stems: tuple[str, ...]
 
 
 def check_leaks(
-    sides: Mapping[str, Sequence[Clip]], *, allow_known: bool = True
+    subsets: Mapping[str, Sequence[Clip]], *, allow_known: bool = True
 ) -> tuple[Duplicate, ...]:
-    """Compare groups, stems and contents (SHA-256 of the bytes) of every pair of sides.
+    """Compare groups, stems and contents (SHA-256 of the bytes) of every pair of subsets.
 
-    Returns the clips with the same bytes inside one side: wasteful, but no leak. With
+    Returns the clips with the same bytes inside one subset: wasteful, but no leak. With
     `allow_known` the pairs that UCF101 is known for are left out of them, and the one that
-    official split 3 has on two sides is not refused. Contents are read only of
+    official split 3 has in two subsets is not refused. Contents are read only of
     files with the size of another one; empty files are never the same.
 
     Raises:
-        LeakError: naming sides and offenders, at most five of each kind, and their count.
+        LeakError: naming subsets and offenders, at most five of each kind, and their count.
         DatasetError: a file cannot be read.
     """
-    hashes = content_hashes(clip.path for clips in sides.values() for clip in clips)
-    problems = find_leaks(sides, hashes, allow_known=allow_known)
+    hashes = content_hashes(clip.path for clips in subsets.values() for clip in clips)
+    problems = find_leaks(subsets, hashes, allow_known=allow_known)
     if problems:
-        raise LeakError("clips of one origin on two sides: " + "; ".join(problems))
-    duplicates = find_duplicates(sides, hashes, allow_known=allow_known)
+        raise LeakError("clips of one origin in two subsets: " + "; ".join(problems))
+    duplicates = find_duplicates(subsets, hashes, allow_known=allow_known)
     for duplicate in duplicates:
-        _logger.warning("%s: same content in %s", duplicate.side, ", ".join(duplicate.stems))
+        _logger.warning("%s: same content in %s", duplicate.subset, ", ".join(duplicate.stems))
     return duplicates
 
 
 def find_leaks(
-    sides: Mapping[str, Sequence[Clip]], hashes: Mapping[Path, str], *, allow_known: bool = True
+    subsets: Mapping[str, Sequence[Clip]], hashes: Mapping[Path, str], *, allow_known: bool = True
 ) -> tuple[str, ...]:
-    """One sentence for each pair of sides and kind of leak; none if all is well."""
-    forgiven = _known_hashes(sides, hashes) if allow_known else frozenset()
+    """One sentence for each pair of subsets and kind of leak; none if all is well."""
+    forgiven = _known_hashes(subsets, hashes) if allow_known else frozenset()
 
     def content(clip: Clip) -> str | None:
         digest = hashes.get(clip.path)
@@ -83,21 +83,21 @@ def find_leaks(
         "contents": content,
     }
     problems = []
-    for one, other in combinations(sides, 2):
+    for one, other in combinations(subsets, 2):
         for kind, key in kinds.items():
-            shared = _shared(sides[one], sides[other], key)
+            shared = _shared(subsets[one], subsets[other], key)
             if shared:
                 problems.append(f"{one} and {other} share {len(shared)} {kind} ({_named(shared)})")
     return tuple(problems)
 
 
 def find_duplicates(
-    sides: Mapping[str, Sequence[Clip]], hashes: Mapping[Path, str], *, allow_known: bool = True
+    subsets: Mapping[str, Sequence[Clip]], hashes: Mapping[Path, str], *, allow_known: bool = True
 ) -> tuple[Duplicate, ...]:
-    """Clips with the same bytes inside one side."""
+    """Clips with the same bytes inside one subset."""
     found = [
-        Duplicate(side, tuple(sorted(clip.stem for clip in same)))
-        for side, clips in sides.items()
+        Duplicate(subset, tuple(sorted(clip.stem for clip in same)))
+        for subset, clips in subsets.items()
         for same in _same_content(clips, hashes).values()
         if len(same) > 1
     ]
@@ -107,7 +107,7 @@ def find_duplicates(
 def join_groups(clips: Sequence[Clip]) -> tuple[Clip, ...]:
     """The clips, with one group name for all groups that share a clip of the same bytes.
 
-    Two groups of UCF101 are sometimes one video after all; folds carved by the names alone would
+    Two groups of UCF101 are sometimes one video after all; folds made by the names alone would
     then leak. The name of the joined group is the first in order.
 
     Raises:
@@ -126,7 +126,7 @@ def join_groups(clips: Sequence[Clip]) -> tuple[Clip, ...]:
 
 
 def join_groups_of(split: Split) -> Split:
-    """`join_groups` inside each side, so that folds of a side do not leak."""
+    """`join_groups` inside each subset, so that its folds do not leak."""
     return replace(
         split,
         train=join_groups(split.train),
@@ -179,7 +179,7 @@ def _hash(key: tuple[Path, int, int]) -> str:
 def _shared(
     one: Sequence[Clip], other: Sequence[Clip], key: Callable[[Clip], str | None]
 ) -> list[str]:
-    """For every key that both sides have, how a message names it."""
+    """For every key that both have, how a message names it."""
     left = {key(clip): clip for clip in reversed(one)}
     right = {key(clip): clip for clip in reversed(other)}
     both = sorted(k for k in left.keys() & right.keys() if k is not None)
@@ -204,10 +204,10 @@ def _same_content(clips: Iterable[Clip], hashes: Mapping[Path, str]) -> dict[str
 
 
 def _known_hashes(
-    sides: Mapping[str, Sequence[Clip]], hashes: Mapping[Path, str]
+    subsets: Mapping[str, Sequence[Clip]], hashes: Mapping[Path, str]
 ) -> frozenset[str]:
-    """The content of the pair that an official split has on two sides."""
-    clips = (clip for side in sides.values() for clip in side)
+    """The content of the pair that an official split has in two subsets."""
+    clips = (clip for subset in subsets.values() for clip in subset)
     return frozenset(
         digest
         for digest, same in _same_content(clips, hashes).items()

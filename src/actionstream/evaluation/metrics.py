@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torchmetrics.functional.classification import binary_auroc, binary_calibration_error
 
 BOOTSTRAP_DRAWS = 2000
 
@@ -74,17 +72,26 @@ def mean_over_classes(correct: Sequence[float] | Floats, targets: Sequence[int])
 def expected_calibration_error(
     confidences: Sequence[float] | Floats, correct: Sequence[float] | Floats, *, bins: int = 15
 ) -> float:
-    """Mean gap between confidence and accuracy over equal-width bins.
+    """Mean gap between confidence and accuracy over bins of equal width.
+
+    A confidence on an edge belongs to the bin above it; 1 belongs to the last bin.
 
     Source: Guo et al. 2017, "On Calibration of Modern Neural Networks", equation 3.
     """
-    sure = torch.as_tensor(np.asarray(confidences, dtype=np.float64))
-    hits = torch.as_tensor(np.asarray(correct)).long()
-    return float(binary_calibration_error(sure, hits, n_bins=bins, norm="l1"))
+    sure = np.asarray(confidences, dtype=np.float64)
+    edges = np.linspace(0.0, 1.0, bins + 1)[1:-1]
+    place = np.digitize(sure, edges)
+    gaps = np.bincount(place, weights=sure - np.asarray(correct, dtype=np.float64))
+    return float(np.abs(gaps).sum() / len(sure))
 
 
 def area_under_roc(positive: Sequence[float] | Floats, negative: Sequence[float] | Floats) -> float:
-    """Probability that a positive scores above a negative, ties counted half."""
-    scores = torch.as_tensor(np.concatenate([positive, negative]).astype(np.float64))
-    sides = torch.cat([torch.ones(len(positive)), torch.zeros(len(negative))]).long()
-    return float(binary_auroc(scores, sides))
+    """Probability that a positive scores above a negative, ties counted half.
+
+    Source: Hanley and McNeil 1982, "The Meaning and Use of the Area under a Receiver Operating
+    Characteristic (ROC) Curve": the area is the Mann-Whitney statistic.
+    """
+    above, below = np.asarray(positive, dtype=np.float64), np.sort(negative)
+    beaten = np.searchsorted(below, above, side="left")
+    not_lost = np.searchsorted(below, above, side="right")
+    return float((beaten + not_lost).mean() / (2 * len(below)))

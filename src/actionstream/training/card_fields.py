@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from actionstream.datasets.clips import Clip, Split, fingerprint
+from actionstream.datasets.split import Clip, Split, fingerprint
 from actionstream.evaluation.evaluate import Evaluation
 from actionstream.evaluation.metrics import (
     Figure,
@@ -145,7 +145,7 @@ def limits(split: Split, has_others: bool) -> list[str]:
             "from how sure and how typical a clip is."
         )
     if split.leaking:
-        sentences.append("NOT COMPARABLE: a random split puts clips of one source on two sides.")
+        sentences.append("NOT COMPARABLE: a random split puts clips of one source in two subsets.")
     return [*sentences, *split.notes]
 
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from actionstream.datasets.clips import Clip
+from actionstream.datasets.split import Clip
 from actionstream.errors import NoFramesError, VideoError
 from actionstream.inference.preprocess import Geometry, preprocess
 from actionstream.inference.sampling import SamplingRule

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actionstream.bundle.folder import Bundle
-from actionstream.datasets.clips import Clip, Split
+from actionstream.datasets.split import Clip, Split
 from actionstream.datasets.leak import check_leaks
 from actionstream.engines import Device
 from actionstream.errors import TrainingError
@@ -121,12 +121,12 @@ def export_frames(
         TrainingError: no validation clip could be read, or ONNX and PyTorch differ.
     """
     if others and not split.leaking:
-        check_leaks({**split.sides, "others": others})
-    clips = [*trained.sides.validation, *others]
+        check_leaks({**split.subsets, "others": others})
+    clips = [*trained.subsets.validation, *others]
     outputs = read_outputs(trained.encoder, trained.head, clips, recipe, report)
     known = [output for output in outputs if output.clip.label is not None]
     if not known:
-        raise TrainingError(f"none of the {len(trained.sides.validation)} validation clips reads")
+        raise TrainingError(f"none of the {len(trained.subsets.validation)} validation clips reads")
     calibration = fit(known, split.labels, thresholds=len(known) < len(outputs))
     score = KnownScore("max_probability", trained.head.feature_size, len(split.labels)).eval()
     score.temperature.fill_(calibration.temperature)

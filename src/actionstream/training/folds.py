@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from actionstream.datasets.clips import Clip
-from actionstream.datasets.groups import carve_folds
+from actionstream.datasets.split import Clip
+from actionstream.datasets.folds import make_folds
 from actionstream.errors import DatasetError, TrainingError
 
 
 def deal_folds(
     clips: Sequence[Clip], num_classes: int, *, folds: int, seed: int
 ) -> tuple[tuple[int, ...], ...]:
-    """`carve_folds`, and every class is in two of the folds at least.
+    """`make_folds`, and every class is in two of the folds at least.
 
     Raises:
         TrainingError: a class has no clip, or is in one fold only: its clips would be read by a
@@ -25,7 +25,7 @@ def deal_folds(
             f"the {len(clips)} training clips come from {sources} sources, which cannot be dealt "
             f"into {folds} folds: clips of more sources are needed, or fewer folds (3 at least)"
         )
-    dealt = carve_folds(clips, folds=folds, seed=seed)
+    dealt = make_folds(clips, folds=folds, seed=seed)
     labels = {clip.label for clip in clips if clip.label is not None}
     if len(labels) < num_classes:
         raise TrainingError(f"only {len(labels)} of {num_classes} classes have a training clip")

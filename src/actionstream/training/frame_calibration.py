@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from actionstream.datasets.clips import Clip
+from actionstream.datasets.split import Clip
 from actionstream.errors import VideoError
 from actionstream.inference import postprocess as decide
 from actionstream.networks.encoders import Encoder

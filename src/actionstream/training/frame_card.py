@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from actionstream.datasets.clips import Split, fingerprint
+from actionstream.datasets.split import Split, fingerprint
 from actionstream.evaluation.metrics import grouped_mean
 from actionstream.inference import postprocess as decide
 from actionstream.training.card_fields import DATA_LICENCE, describe_data, figure, limits
@@ -25,7 +25,7 @@ def card_fields(
     start: str,
 ) -> dict[str, Any]:
     """The card's fields but for its name, the command, and what follows from networks and files."""
-    learned = [clip for clip in trained.sides.train if clip.stem not in trained.failed]
+    learned = [clip for clip in trained.subsets.train if clip.stem not in trained.failed]
     counts = Counter(str(clip.label) for clip in learned)
     others = [output for output in outputs if output.clip.label is None]
     return {
@@ -46,7 +46,7 @@ def card_fields(
         "switch_margin": recipe.switch_margin,
         "training": {
             "data": f"{describe_data(split, learned, [one.clip for one in others])}; "
-            f"{len(trained.sides.validation)} further clips held out by group for calibration",
+            f"{len(trained.subsets.validation)} further clips held out by group for calibration",
             "split": split.name,
             "clips": len(learned),
             "clips_per_label": {label: counts[label] for label in split.labels},
@@ -77,7 +77,7 @@ def _top1(
     said = [split.labels[int(mean.argmax())] for mean in means]
     hits = [float(label == one.clip.label) for label, one in zip(said, known, strict=True)]
     top1 = grouped_mean(hits, [one.clip.group for one in known])
-    listed = len(trained.sides.validation)
+    listed = len(trained.subsets.validation)
     how = "clips held out of the training list by group; they also set the temperatures"
     return figure("validation top-1", top1, len(known), listed, how)
 

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from actionstream.bundle.card import file_digest
-from actionstream.datasets.clips import Clip, Split
+from actionstream.datasets.split import Clip, Split
 from actionstream.engines import Device
 from actionstream.errors import TrainingError
 from actionstream.networks.encoders import Encoder, build_encoder
@@ -32,7 +32,7 @@ from actionstream.training.clip_frames import Batch, FrameLoader
 from actionstream.training.crossval import Report
 from actionstream.training.frame_phases import enter
 from actionstream.training.frame_recipe import FrameRecipe
-from actionstream.training.sides import Sides, divide
+from actionstream.training.subsets import Sides, divide
 
 CHECKPOINT_NAME = "frames.ckpt"
 LARGEST_GRADIENT = 1.0
@@ -83,7 +83,7 @@ def train_frames(
         on_progress: called after every batch.
 
     Raises:
-        LeakError: clips of one origin on two sides (not checked for a split that says it leaks).
+        LeakError: clips of one origin in two subsets (not checked for a split that says it leaks).
         DatasetError: no validation side can be carved.
         TrainingError: the folder holds a run and `resume` is not set, or one of another recipe,
             seed, start or clip list; weights that are missing; a loss that is not finite; no clip

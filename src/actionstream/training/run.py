@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from actionstream.bundle.folder import Bundle, open_bundle
-from actionstream.datasets.clips import Clip, Split
+from actionstream.datasets.split import Clip, Split
 from actionstream.datasets.leak import check_leaks
 from actionstream.engines.onnx import open_encoder
 from actionstream.engines.torch import build_networks
@@ -81,13 +81,13 @@ def prepare(
     """Check the split, build the encoder and fill the store.
 
     Raises:
-        LeakError: clips of one origin on two sides.
+        LeakError: clips of one origin in two subsets.
         TrainingError: no clip could be read, a class of one source only, the head has no such
             option, or the bundle to start from has another encoder.
         DatasetError: fewer sources than folds.
     """
     if not split.leaking:
-        check_leaks({**split.sides, "train": (*split.train, *others)})
+        check_leaks({**split.subsets, "train": (*split.train, *others)})
     clips = [*split.train, *others]
     deal_folds(clips, len(split.labels), folds=recipe.folds, seed=settings.seed)
     build_head(recipe.head, 8, 2, **recipe.options)  # both are told before the long work

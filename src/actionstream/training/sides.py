@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from actionstream.datasets.clips import Clip, Split
-from actionstream.datasets.groups import carve_validation
+from actionstream.datasets.split import Clip, Split
+from actionstream.datasets.folds import hold_out_groups
 from actionstream.datasets.leak import check_leaks, join_groups_of
 
 
@@ -26,14 +26,14 @@ def divide(split: Split, *, fraction: float, seed: int = 0) -> Sides:
         seed: decides which groups.
 
     Raises:
-        LeakError: clips of one origin on two sides, the test side included.
+        LeakError: clips of one origin in two subsets, the test side included.
         DatasetError: nothing can be held out.
     """
     joined = join_groups_of(split)
     train = tuple(clip for clip in joined.train if clip.label is not None)
     validation = tuple(clip for clip in joined.validation if clip.label is not None)
     if not validation:
-        stay, held_out = carve_validation(train, fraction=fraction, seed=seed)
+        stay, held_out = hold_out_groups(train, fraction=fraction, seed=seed)
         validation = tuple(train[index] for index in held_out)
         train = tuple(train[index] for index in stay)
     if not split.leaking:

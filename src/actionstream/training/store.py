@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actionstream.bundle.card import file_digest
-from actionstream.datasets.clips import Clip
+from actionstream.datasets.split import Clip
 from actionstream.engines.onnx import OnnxEncoder
 from actionstream.errors import (
     NoFramesError,

@@ -13,7 +13,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from actionstream.datasets.clips import Clip
+from actionstream.datasets.split import Clip
 from actionstream.inference.sampling import WINDOW
 from actionstream.training.store import FeatureStore, Looks
 

@@ -7,15 +7,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 # Compared without case. A file that is named directly may have any name: its content decides.
-_ENDINGS = "3g2 3gp apng asf avi flv gif m2ts m4v mkv mov mp4 mpeg mpg mts mxf ogv ts webm wmv y4m"
+_ENDINGS = (
+    "264 265 3g2 3gp amv apng asf avi divx dv f4v flv gif h264 h265 hevc ivf m1v m2ts m2v "
+    "m4v mjpeg mjpg mkv mov mp4 mpe mpeg mpg mts mxf nut ogm ogv rm rmvb ts vob webm wmv "
+    "wtv y4m"
+)
 VIDEO_EXTENSIONS: tuple[str, ...] = tuple(f".{ending}" for ending in _ENDINGS.split())
 
 
 def find_videos(folder: Path | str) -> list[Path]:
     """All files below `folder` with one of VIDEO_EXTENSIONS, by code point of the relative path.
 
-    Symbolic links to files are followed, links to folders are not (they may lead round in a
-    circle). Names that begin with a dot are skipped, files and folders. [] if there is none.
+    Symbolic links are followed, but into no folder that was entered already: a link may lead round
+    in a circle. Names that begin with a dot are skipped, files and folders. [] if there is none.
 
     Raises:
         NotADirectoryError, FileNotFoundError, PermissionError: `folder` itself cannot be listed.
@@ -27,11 +31,21 @@ def find_videos(folder: Path | str) -> list[Path]:
 
 
 def _walk(root: Path) -> Iterator[Path]:
-    for parent, folders, names in os.walk(root, followlinks=False):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+    seen = {os.path.realpath(root)}
+    for parent, folders, names in os.walk(root, followlinks=True):
+        folders[:] = [name for name in sorted(folders) if _is_new(Path(parent, name), seen)]
         for name in names:
             file = Path(parent, name)
             if name.startswith(".") or file.suffix.lower() not in VIDEO_EXTENSIONS:
                 continue
             if file.is_file():
                 yield file
+
+
+def _is_new(folder: Path, seen: set[str]) -> bool:
+    """Whether to enter a folder, which then counts as entered."""
+    place = os.path.realpath(folder)
+    if folder.name.startswith(".") or place in seen:
+        return False
+    seen.add(place)
+    return True

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 
 import pytest
 from trees import plant
 
-from actionstream.datasets import check_leaks, load_csv
+from actionstream.datasets import check_leaks, load_csv, load_folder
 from actionstream.errors import DatasetError, LeakError
 
 
@@ -35,7 +36,7 @@ def test_two_cuts_of_one_youtube_video_leak(tmp_path: Path) -> None:
     rows = "label,youtube_id,time_start,time_end,split\nrun,abc,0,10,train\nrun,abc,10,20,test\n"
     (root / "all.csv").write_text(rows)
     with pytest.raises(LeakError, match="train and test share 1 groups"):
-        check_leaks(load_csv(root).sides)
+        check_leaks(load_csv(root).subsets)
 
 
 def test_ones_own_list_with_paths_and_groups(tmp_path: Path) -> None:
@@ -70,9 +71,9 @@ def test_without_sides_whole_groups_are_held_out(tmp_path: Path) -> None:
     split = load_csv(root)
     assert (len(split.train), len(split.test)) == (32, 8)
     assert split.listed == {"train": 32, "test": 8}
-    assert check_leaks(split.sides) == ()
+    assert check_leaks(split.subsets) == ()
     assert split.notes == (
-        "the data names no test side: a fifth of every label, whole groups, seed 0",
+        "the data names no test subset: a fifth of every label, whole groups, seed 0",
     )
     assert load_csv(root, seed=1).test != split.test
     (root / split.train[0].path.name).unlink()  # a missing clip cannot be held out
@@ -92,9 +93,15 @@ def test_without_sides_whole_groups_are_held_out(tmp_path: Path) -> None:
         ("path,label\n,run\n", r":2: neither a path nor a youtube_id"),
         ("path,label,split\n1.mp4,run,train\n1.mp4,run,dev\n", r":3: split is train, val or test"),
         ("youtube_id,label,time_start,time_end\na,run,x,3\n", r":2: time_start and time_end"),
-        ("path,label,split\n1.mp4,run,train\n1.mp4,run,test\n", r"name 1 twice"),
+        (
+            "path,label,split\n1.mp4,run,train\n1.mp4,run,test\n",
+            r"clips\.csv:3: names 1\.mp4 again, which is in clips\.csv, line 2",
+        ),
         ("path,label,split\n1.mp4,run,train\n2.mp4,run,\n", r"1 of 2 rows do not say"),
-        ("path,label,split\n9.mp4,run,train\n", r"none of the listed clips is there"),
+        (
+            "path,label,split\n9.mp4,run,train\n",
+            r"none of the listed clips is there; clips\.csv, line 2: no such file: .*9\.mp4",
+        ),
         ("", r":1: no column label"),
     ],
 )
@@ -120,3 +127,38 @@ def test_file_and_source_are_other_names_of_path_and_group(tmp_path: Path) -> No
         ("b.mp4", "phone"),
         ("c.mp4", "gym"),
     }
+
+
+def test_paths_with_backslashes(tmp_path: Path) -> None:
+    root = plant(tmp_path, ["run/a.mp4", "hop/b c.mp4"])
+    rows = r"run\a.mp4,run,train" + "\n" + r".\hop\b c.mp4,hop,train"
+    (root / "clips.csv").write_text(f"path,label,split\n{rows}\n")
+    split = load_csv(root)
+    assert [(c.path, c.stem) for c in split.train] == [
+        (root / "run/a.mp4", "run__a"),
+        (root / "hop/b c.mp4", "hop__b c"),
+    ]
+    assert split.missing == {"train": ()}
+
+
+def test_accents_match_however_they_are_stored(tmp_path: Path) -> None:
+    decomposed = unicodedata.normalize("NFD", "Café/Übung é.mp4")
+    root = plant(tmp_path, [decomposed, "tea/b.mp4"])
+    plant(root, ["tea/c.mp4"])
+    rows = "Café/Übung é.mp4,Café\ntea/b.mp4,tea\ntea/c.mp4,tea\n"
+    (root / "clips.csv").write_text(f"path,label\n{rows}")
+    assert {c.path for c in load_csv(root).clips} == {
+        root / name for name in (decomposed, "tea/b.mp4", "tea/c.mp4")
+    }
+    assert load_csv(root, labels=[unicodedata.normalize("NFD", "café")]).labels == ("Café",)
+    assert load_folder(root).labels == ("Café", "tea")  # on disk it is stored decomposed
+
+
+def test_two_files_that_differ_by_their_ending(tmp_path: Path) -> None:
+    root = plant(tmp_path, ["run/a.mp4", "run/a.avi", "run/b.mp4"])
+    rows = "run/a.mp4,run,train\nrun/a.avi,run,train\nrun/b.mp4,run,test\n"
+    (root / "clips.csv").write_text(f"path,label,split\n{rows}")
+    split = load_csv(root)
+    assert [c.stem for c in split.train] == ["run__a__mp4", "run__a__avi"]
+    assert [c.stem for c in split.test] == ["run__b"]
+    assert {c.stem for c in load_folder(root).clips} == {"run__a__mp4", "run__a__avi", "run__b"}

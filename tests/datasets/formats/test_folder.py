@@ -13,12 +13,12 @@ from actionstream.datasets import (
     load_dataset,
     load_folder,
     load_labelled,
-    load_others,
+    load_negatives,
 )
 from actionstream.errors import DatasetError, LeakError
 
 ALONE = "no groups can be told from the names: every clip stands alone, sources may leak"
-HELD_OUT = "the data names no test side: a fifth of every label, whole groups, seed 0"
+HELD_OUT = "the data names no test subset: a fifth of every label, whole groups, seed 0"
 
 
 def groups(root: Path, grouping: Grouping = "auto") -> dict[str, str]:
@@ -34,7 +34,7 @@ def test_real_folder(data_dir: Path) -> None:
     assert Counter(clip.label for clip in split.train) + tested == there
     assert split.listed == {"train": len(split.train), "validation": 0, "test": len(split.test)}
     assert split.notes == (ALONE, HELD_OUT)
-    assert check_leaks(split.sides) == ()
+    assert check_leaks(split.subsets) == ()
     assert split.test == load_folder(data_dir / "fights").test
     assert split.test != load_folder(data_dir / "fights", seed=1).test
 
@@ -58,7 +58,7 @@ def test_a_class_may_be_called_train(tmp_path: Path) -> None:
 def test_one_name_on_two_sides_is_refused(tmp_path: Path) -> None:
     root = plant(tmp_path, ["train/Run/a.mp4", "test/Run/a.mp4"])
     with pytest.raises(LeakError, match=r"share 1 clip names \(Run__a\)"):
-        check_leaks(load_folder(root).sides)
+        check_leaks(load_folder(root).subsets)
 
 
 def test_groups_by_ucf_names(tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_groups_by_subfolder_hold_over_classes(tmp_path: Path) -> None:
     assert groups(root)["A__x__1"] == groups(root)["B__x__2"] == "x"
     split = load_folder(root)
     assert split.notes[0] == "groups are guessed from the folders below the classes"
-    assert check_leaks(split.sides) == ()
+    assert check_leaks(split.subsets) == ()
     assert Counter(clip.label for clip in split.test) == {"A": 2, "B": 2}
 
 
@@ -103,7 +103,7 @@ def test_same_bytes_join_groups_before_the_test_side_is_drawn(tmp_path: Path) ->
     for seed in range(6):
         split = load_folder(root, seed=seed)
         assert {len(split.train), len(split.test)} == {1, 3}
-        check_leaks(split.sides)
+        check_leaks(split.subsets)
 
 
 def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
@@ -123,14 +123,14 @@ def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
 
 
 def test_real_clips_of_other_actions(data_dir: Path) -> None:
-    others = load_others(data_dir / "other" / "train")
+    others = load_negatives(data_dir / "other" / "train")
     with (data_dir / "other/train/labels.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) >= 97
     assert [clip.path.name for clip in others] == [row["file"] for row in rows]
     assert {clip.label for clip in others} == {None}
     for column in ("source", "shows"):
-        grouped = load_others(others[0].path.parent, group=column)
+        grouped = load_negatives(others[0].path.parent, group=column)
         assert [clip.group for clip in grouped] == [row[column] for row in rows]
 
 
@@ -143,7 +143,7 @@ def test_labelled_folder(tmp_path: Path) -> None:
         ("1", "Run", "park, north"),
         ("2", None, "gym"),
     ]
-    assert [c.label for c in load_others(tmp_path)] == [None, None]
+    assert [c.label for c in load_negatives(tmp_path)] == [None, None]
     table.write_text("file,label,source\n3.mp4,Run,park\n")
     with pytest.raises(DatasetError, match=r"labels\.csv:2: no such file: .*3\.mp4"):
         load_labelled(tmp_path)

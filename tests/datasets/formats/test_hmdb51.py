@@ -63,7 +63,7 @@ def test_clips_are_found_in_any_container(tmp_path: Path, lists: Path) -> None:
     assert [clip.path for clip in split.test] == [root / names[1]]
     assert split.listed == {"train": 3, "test": 2}
     assert split.missing["train"] == ("Kung_Fu_1_walk_f_cm_np1_ba_bad_0",)
-    assert check_leaks(split.sides) == ()
+    assert check_leaks(split.subsets) == ()
     assert load_hmdb51(root, lists=lists, labels=["walk"]).labels == ("walk",)
 
 

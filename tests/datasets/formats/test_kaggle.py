@@ -46,7 +46,7 @@ def test_the_official_lists_are_applied_by_name(kaggle: Path, small_lists: Path)
     ]
     assert split.listed == {"train": 4, "test": 3}
     assert split.missing == {"train": ("v_HandStandPushups_g09_c01",), "test": ()}
-    assert check_leaks(split.sides) == ()
+    assert check_leaks(split.subsets) == ()
     assert len(split.notes) == 2
     assert split.notes[0].startswith("clips that are there twice: 1 (")
     assert split.notes[1].startswith("the published folders train and test share 2 groups")

@@ -31,7 +31,7 @@ def test_the_packaged_class_list_is_the_official_one(ucf101_lists: Path) -> None
     ("split", "train", "test"), [(1, 9537, 3783), (2, 9586, 3734), (3, 9624, 3696)]
 )
 def test_official_lists(ucf101_lists: Path, split: int, train: int, test: int) -> None:
-    sides = read_official_lists(ucf101_lists).sides(split)
+    sides = read_official_lists(ucf101_lists).subsets(split)
     assert (len(sides["train"]), len(sides["test"])) == (train, test)
     groups = {side: {clip.group for clip in clips} for side, clips in sides.items()}
     assert not groups["train"] & groups["test"]
@@ -45,7 +45,7 @@ def test_real_clips(data_dir: Path, ucf101_lists: Path) -> None:
     folders = {path.name for path in (data_dir / "ucf101").iterdir() if path.is_dir()}
     assert set(split.labels) == folders
     assert len(folders) >= 27
-    found = {side: {clip.stem for clip in clips} for side, clips in split.sides.items()}
+    found = {side: {clip.stem for clip in clips} for side, clips in split.subsets.items()}
     assert found == {
         "train": real_stems(data_dir / "ucf101", first_group=8, last_group=25),
         "validation": set(),
@@ -68,7 +68,7 @@ def test_real_clips(data_dir: Path, ucf101_lists: Path) -> None:
 
 def test_real_clips_that_are_there_twice(data_dir: Path, ucf101_lists: Path) -> None:
     split = load_ucf101(data_dir / "ucf101", lists=ucf101_lists)
-    assert check_leaks(split.sides) == ()
+    assert check_leaks(split.subsets) == ()
     found = check_leaks({"train": split.train}, allow_known=False)
     assert {d.stems for d in found} >= {
         ("v_BasketballDunk_g08_c03", "v_BasketballDunk_g08_c04"),

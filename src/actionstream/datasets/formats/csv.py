@@ -9,17 +9,24 @@ below the root.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePath
 
-from actionstream.datasets.clips import Side, Split
-from actionstream.datasets.files import folder_name, index_by_stem, joined_stem, videos_below
-from actionstream.datasets.held_out import hold_out
-from actionstream.datasets.lists import line_error, read_table
-from actionstream.datasets.matching import ListedClip, choose_labels, split_from_lists
+from actionstream.datasets.files import (
+    find_named,
+    folder_name,
+    index_by_stem,
+    joined_stems,
+    line_error,
+    read_table,
+    videos_below,
+)
+from actionstream.datasets.folds import hold_out_test
+from actionstream.datasets.formats import ListedClip, split_from_lists
+from actionstream.datasets.split import Split, Subset, choose_labels, fold, spelled
 from actionstream.errors import DatasetError
 
-SIDE_NAMES: dict[str, Side] = {
+SUBSET_NAMES: dict[str, Subset] = {
     "train": "train",
     "training": "train",
     "val": "validation",
@@ -33,11 +40,16 @@ SIDE_NAMES: dict[str, Side] = {
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """One row: what is listed, on which side ("" where the lists do not say), and where it lies."""
+    """One row: where it stands, what it lists, in which subset (None where the lists do not say),
+    and where that lies. `path` is None for Kinetics.
+    """
 
+    table: Path
+    number: int
     clip: ListedClip
-    side: Side | None
+    subset: Subset | None
     path: Path | None
+    named: str = ""
 
 
 def load_csv(
@@ -53,43 +65,38 @@ def load_csv(
     `youtube_id`, `time_start`, `time_end`; optionally `split` (train, val or test; else the name
     of the file says it: train.csv, val.csv, test.csv) and `group` or `source` (clips of one
     origin; else the youtube_id, else each clip alone, and the notes say so). If nothing names a
-    side, a fifth of every label is held out for the test, whole groups, drawn with `seed` over the
-    clips of all labels: a clip's side does not depend on `labels`. The labels are in the order of
-    their names.
+    subset, a fifth of every label is held out for the test, whole groups, drawn with `seed` over
+    the clips of all labels: a clip's subset does not depend on `labels`. The labels are in the
+    order of their names. Paths may have backslashes, and accents stored in another way than the
+    file system does.
 
     Raises:
         DatasetError: no CSV file, a bad row (naming file and line), a clip listed twice, no clips.
     """
     root = Path(root)
     source = root if lists is None else Path(lists)
-    lists_read = _csv_files(source)
-    rows = [row for path in lists_read for row in _read_rows(path)]
-    sides = _sides(rows)
+    tables = _csv_files(source)
+    rows = _distinct([row for path in tables for row in _read_rows(path)])
+    subsets = _subsets(rows)
     files = _find(rows, root if root.is_dir() else root.parent)
     known = sorted({row.clip.label for row in rows})
     chosen = choose_labels(known, labels)
     split = split_from_lists(
         f"{source.stem if source.is_file() else folder_name(source)} (CSV)",
-        sides,
+        subsets,
         files,
         known=known,
         wanted=labels,
         notes=_notes([row for row in rows if row.clip.label in chosen]),
-        source=f"CSV layout, {_named(lists_read)}",
+        source=f"CSV layout, {_named(tables)}",
+        hint=_first_missing([row for row in rows if row.clip.label in chosen], files),
     )
-    if any(row.side for row in rows):
+    if any(row.subset for row in rows):
         return split
-    everything = split if labels is None else _everything(sides, files, known)
-    return hold_out(split, everything=everything.train, seed=seed)
-
-
-def _everything(
-    sides: Mapping[Side, Sequence[ListedClip]],
-    files: Mapping[str, Sequence[Path]],
-    known: Sequence[str],
-) -> Split:
-    """The clips of all labels; a clip in two files is refused only where its label is wanted."""
-    return split_from_lists("", sides, {stem: f[:1] for stem, f in files.items()}, known=known)
+    # A clip in two files is refused only where its label is wanted.
+    first = {stem: found[:1] for stem, found in files.items()}
+    everything = split if labels is None else split_from_lists("", subsets, first, known=known)
+    return hold_out_test(split, everything=everything.train, seed=seed)
 
 
 def _csv_files(source: Path) -> list[Path]:
@@ -110,22 +117,23 @@ def _read_rows(path: Path) -> list[_Row]:
     return [_row(path, number, cells) for number, cells in read_table(path, required=["label"])]
 
 
-def _row(path: Path, number: int, cells: dict[str, str]) -> _Row:
-    label, file = cells["label"], cells.get("path") or cells.get("file", "")
+def _row(table: Path, number: int, cells: dict[str, str]) -> _Row:
+    label, file = spelled(cells["label"]), cells.get("path") or cells.get("file", "")
     if not label:
-        raise line_error(path, number, "the label is empty")
+        raise line_error(table, number, "the label is empty")
     if file:
-        stem, group = joined_stem(Path(file)), f"{label}/{file}"
+        stem, group = "", f"{label}/{file}"
     elif cells.get("youtube_id"):
-        stem, group = _kinetics_stem(path, number, cells), cells["youtube_id"]
+        stem, group = _kinetics_stem(table, number, cells), cells["youtube_id"]
     else:
-        raise line_error(path, number, "neither a path nor a youtube_id")
-    name = cells.get("split") or path.stem
-    side = SIDE_NAMES.get(name.casefold())
-    if cells.get("split") and side is None:
-        raise line_error(path, number, f"split is train, val or test, got {name!r}")
+        raise line_error(table, number, "neither a path nor a youtube_id")
+    name = cells.get("split") or table.stem
+    subset = SUBSET_NAMES.get(name.casefold())
+    if cells.get("split") and subset is None:
+        raise line_error(table, number, f"split is train, val or test, got {name!r}")
     clip = ListedClip(stem, label, cells.get("group") or cells.get("source") or group)
-    return _Row(clip, side, path.parent / file if file else None)
+    path = find_named(table.parent, file) if file else None
+    return _Row(table, number, clip, subset, path, file)
 
 
 def _kinetics_stem(path: Path, number: int, cells: dict[str, str]) -> str:
@@ -136,19 +144,32 @@ def _kinetics_stem(path: Path, number: int, cells: dict[str, str]) -> str:
     return f"{cells['youtube_id']}_{start:06d}_{end:06d}"
 
 
-def _sides(rows: Sequence[_Row]) -> dict[Side, list[ListedClip]]:
-    """The rows by side, all train where none has a side."""
-    without = sum(row.side is None for row in rows)
+def _distinct(rows: Sequence[_Row]) -> list[_Row]:
+    """The rows with a stem of its own for each file; a file named by two rows is refused."""
+    files = [PurePath(row.named.replace("\\", "/") or row.clip.stem + ".x") for row in rows]
+    first: dict[str, _Row] = {}
+    for row, file in zip(rows, files, strict=True):
+        before = first.setdefault(fold(str(file)), row)
+        if before is not row:
+            name = row.named or row.clip.stem
+            where = f"{before.table.name}, line {before.number}"
+            raise line_error(row.table, row.number, f"names {name} again, which is in {where}")
+    stems = joined_stems(files)
+    return [
+        replace(row, clip=replace(row.clip, stem=row.clip.stem or stem))
+        for row, stem in zip(rows, stems, strict=True)
+    ]
+
+
+def _subsets(rows: Sequence[_Row]) -> dict[Subset, list[ListedClip]]:
+    """The rows by subset, all train where none has one."""
+    without = sum(row.subset is None for row in rows)
     if 0 < without < len(rows):
         raise DatasetError(f"{without} of {len(rows)} rows do not say whether they train or test")
-    sides: dict[Side, list[ListedClip]] = {}
-    seen = set()
+    subsets: dict[Subset, list[ListedClip]] = {}
     for row in rows:
-        if row.clip.stem.casefold() in seen:
-            raise DatasetError(f"the lists name {row.clip.stem} twice")
-        seen.add(row.clip.stem.casefold())
-        sides.setdefault(row.side or "train", []).append(row.clip)
-    return sides
+        subsets.setdefault(row.subset or "train", []).append(row.clip)
+    return subsets
 
 
 def _notes(rows: Sequence[_Row]) -> tuple[str, ...]:
@@ -160,10 +181,18 @@ def _notes(rows: Sequence[_Row]) -> tuple[str, ...]:
 
 
 def _find(rows: Sequence[_Row], root: Path) -> dict[str, list[Path]]:
-    """The files on disk by the lower-case stem of their row."""
-    named = {
-        row.clip.stem.casefold(): [row.path] for row in rows if row.path and row.path.is_file()
-    }
+    """The files on disk by the `fold`ed stem of their row."""
+    named = {fold(row.clip.stem): [row.path] for row in rows if row.path and row.path.is_file()}
     if all(row.path for row in rows):
         return named
     return index_by_stem(videos_below(root)) | named
+
+
+def _first_missing(rows: Sequence[_Row], files: Mapping[str, Sequence[Path]]) -> str:
+    """Which row names a file that is not there, for an error; "" without one."""
+    missing = [row for row in rows if fold(row.clip.stem) not in files]
+    if not missing:
+        return ""
+    row = missing[0]
+    where = f"no such file: {row.path}" if row.path else f"no file {row.clip.stem}.*"
+    return f"; {row.table.name}, line {row.number}: {where}"

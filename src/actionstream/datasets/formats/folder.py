@@ -1,7 +1,7 @@
 """One's own clips: one folder a class, `root/Class/clip.mp4`.
 
-With `train/` and `test/` (and `val/`) folders of classes, these are the sides; without them a fifth
-of every class is held out.
+With `train/` and `test/` (and `val/`) folders of classes, these are the subsets; without them a
+fifth of every class is held out.
 """
 
 from __future__ import annotations
@@ -10,10 +10,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from actionstream.datasets.clips import Clip, Side, Split
-from actionstream.datasets.files import folder_name, joined_stem, subfolders, videos_below
-from actionstream.datasets.formats.csv import SIDE_NAMES
-from actionstream.datasets.grouping import (
+from actionstream.datasets.files import (
+    folder_name,
+    joined_stems,
+    one_deeper,
+    subfolders,
+    videos_below,
+)
+from actionstream.datasets.folds import hold_out_test
+from actionstream.datasets.formats.csv import SUBSET_NAMES
+from actionstream.datasets.groups import (
     Grouping,
     Guess,
     Named,
@@ -21,19 +27,18 @@ from actionstream.datasets.grouping import (
     guess_groups,
     stand_alone,
 )
-from actionstream.datasets.held_out import hold_out
 from actionstream.datasets.leak import join_groups, join_groups_of
-from actionstream.datasets.matching import choose_labels
+from actionstream.datasets.split import SUBSETS, Clip, Split, Subset, choose_labels, spelled
 from actionstream.errors import DatasetError
 
 
 @dataclass(frozen=True, slots=True)
 class _File:
-    """A file of a class folder, and its side where the folders say one."""
+    """A file of a class folder, and its subset where the folders say one."""
 
     path: Path
     named: Named
-    side: Side | None
+    subset: Subset | None
 
 
 def load_folder(
@@ -54,8 +59,8 @@ def load_folder(
     - "auto": for each class the first of these that fits every clip of it and leaves it two
       groups, the one that fits the most classes first; this is a guess and the notes say which
 
-    Groups, and a test side that has to be drawn, do not depend on `labels`: they are those of the
-    whole folder, so a clip is on the same side whichever classes are asked for.
+    Groups, and test clips that have to be drawn, do not depend on `labels`: they are those of the
+    whole folder, so a clip is in the same subset whichever classes are asked for.
 
     Raises:
         DatasetError: no class folders or clips, an unknown label, a grouping that does not fit,
@@ -94,45 +99,54 @@ def _divided(
     seed: int,
     notes: tuple[str, ...] = (),
 ) -> Split:
-    """The split of the chosen labels, its sides those of the folders or drawn over all files."""
+    """The split of the chosen labels, its subsets those of the folders or drawn over all files."""
+    stems = joined_stems([file.named.relative for file in files])
     clips = [
-        Clip(file.path, file.named.label, group, joined_stem(file.named.relative))
-        for file, group in zip(files, groups, strict=True)
+        Clip(file.path, file.named.label, group, stem)
+        for file, group, stem in zip(files, groups, stems, strict=True)
     ]
-    on: dict[Side, tuple[Clip, ...]] = {
-        side: tuple(
+    found: dict[Subset, tuple[Clip, ...]] = {
+        subset: tuple(
             clip
             for clip, file in zip(clips, files, strict=True)
-            if clip.label in chosen and (file.side or "train") == side
+            if clip.label in chosen and (file.subset or "train") == subset
         )
-        for side in ("train", "validation", "test")
+        for subset in SUBSETS
     }
     split = Split(
         name=f"{folder_name(root)} (folder)",
         labels=chosen,
-        train=on["train"],
-        validation=on["validation"],
-        test=on["test"],
-        listed={side: len(found) for side, found in on.items()},
-        notes=notes,
+        train=found["train"],
+        validation=found["validation"],
+        test=found["test"],
+        listed={subset: len(clips) for subset, clips in found.items()},
+        notes=(*_deeper_note(root), *notes),
         source="folder layout",
     )
-    if files[0].side is not None:
+    if files[0].subset is not None:
         return join_groups_of(split)
-    return hold_out(split, everything=join_groups(clips), seed=seed)
+    return hold_out_test(split, everything=join_groups(clips), seed=seed)
+
+
+def _deeper_note(root: Path) -> tuple[str, ...]:
+    deeper = one_deeper(root)
+    note = f"the only folder holds folders itself: if these are the classes, give {deeper}"
+    return () if deeper is None else (note,)
 
 
 def _read(root: Path) -> list[_File]:
     folders = {folder.name: folder for folder in subfolders(root)}
-    sides = {name: SIDE_NAMES[name.casefold()] for name in folders if name.casefold() in SIDE_NAMES}
-    if "train" in sides.values() and len(set(sides.values())) > 1:
-        return [file for name, side in sides.items() for file in _class_files(folders[name], side)]
+    subsets = {
+        name: SUBSET_NAMES[name.casefold()] for name in folders if name.casefold() in SUBSET_NAMES
+    }
+    if "train" in subsets.values() and len(set(subsets.values())) > 1:
+        return [f for name, part in subsets.items() for f in _class_files(folders[name], part)]
     return _class_files(root, None)
 
 
-def _class_files(root: Path, side: Side | None) -> list[_File]:
+def _class_files(root: Path, subset: Subset | None) -> list[_File]:
     return [
-        _File(path, Named(folder.name, path.relative_to(root)), side)
+        _File(path, Named(spelled(folder.name), path.relative_to(root)), subset)
         for folder in subfolders(root)
         for path in videos_below(folder)
     ]

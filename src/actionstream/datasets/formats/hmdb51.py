@@ -3,7 +3,7 @@
 A stem is `film_class_body_camera_people_view_quality_number`, such as
 `BATMAN_BEGINS_climb_stairs_f_cm_np1_ba_bad_15`. The group is class and film,
 "climb_stairs/BATMAN_BEGINS": the official splits keep these whole, in all three. They do not keep
-a film whole over several classes (in split 1 133 of 1,407 films have clips on both sides), so
+a film whole over several classes (in split 1 133 of 1,407 films have clips in both subsets), so
 scenes and people of one film may still be trained and tested on: a property of the benchmark.
 """
 
@@ -14,17 +14,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from actionstream.datasets.clips import Side, Split
-from actionstream.datasets.files import class_videos, index_by_stem
-from actionstream.datasets.lists import line_error, read_lines
-from actionstream.datasets.matching import ListedClip, split_from_lists
+from actionstream.datasets.files import class_videos, index_by_stem, line_error, read_lines
+from actionstream.datasets.formats import ListedClip, split_from_lists
+from actionstream.datasets.split import Split, Subset
 from actionstream.errors import DatasetError
 
 LISTS_FOLDERS = ("testTrainMulti_7030_splits", "test_train_splits")
 _LIST_NAME = re.compile(r"(\w+)_test_split([123])\.txt")
 _TAGS = r"_[a-z]_(?:cm|nm)_np\d+_(?:fr|le|ri|ba)_(?:goo|med|bad)_\d+"
 # 0 is neither: the benchmark leaves such a clip out so that each class has 70 and 30.
-_SIDE_OF_TAG: dict[str, Side | None] = {"0": None, "1": "train", "2": "test"}
+_SUBSET_OF_TAG: dict[str, Subset | None] = {"0": None, "1": "train", "2": "test"}
 
 
 def hmdb51_film(stem: str, label: str) -> str:
@@ -39,10 +38,10 @@ def hmdb51_film(stem: str, label: str) -> str:
     return match[1]
 
 
-def read_hmdb51_lists(folder: str | Path, split: int) -> dict[Side, tuple[ListedClip, ...]]:
+def read_hmdb51_lists(folder: str | Path, split: int) -> dict[Subset, tuple[ListedClip, ...]]:
     """Train (tag 1) and test (tag 2) of one split, from `<class>_test_split<n>.txt`.
 
-    Clips with tag 0 are on neither side. Classes come in the order of their names.
+    Clips with tag 0 are in neither subset. Classes come in the order of their names.
 
     Raises:
         DatasetError: no such lists, or a bad line (naming file and line).
@@ -52,11 +51,11 @@ def read_hmdb51_lists(folder: str | Path, split: int) -> dict[Side, tuple[Listed
     files = {match[1]: path for path, match in named if match and match[2] == str(split)}
     if not files:
         raise DatasetError(f"{folder}: holds no list *_test_split{split}.txt")
-    sides: dict[Side, list[ListedClip]] = {"train": [], "test": []}
+    subsets: dict[Subset, list[ListedClip]] = {"train": [], "test": []}
     for label in sorted(files):
-        for side, clip in _read_list(files[label], label):
-            sides[side].append(clip)
-    return {side: tuple(clips) for side, clips in sides.items()}
+        for subset, clip in _read_list(files[label], label):
+            subsets[subset].append(clip)
+    return {subset: tuple(clips) for subset, clips in subsets.items()}
 
 
 def load_hmdb51(
@@ -76,25 +75,25 @@ def load_hmdb51(
     """
     root = Path(root)
     folder = _find_lists(root) if lists is None else Path(lists)
-    sides = read_hmdb51_lists(folder, split)
-    known = sorted({clip.label for clips in sides.values() for clip in clips})
+    subsets = read_hmdb51_lists(folder, split)
+    known = sorted({clip.label for clips in subsets.values() for clip in clips})
     return split_from_lists(
         f"HMDB51 split {split}",
-        sides,
+        subsets,
         index_by_stem(class_videos(root)),
         known=known,
         wanted=labels,
-        notes=("groups are class and film; a film may stand on both sides with other classes",),
+        notes=("groups are class and film; a film may stand in both subsets with other classes",),
         source=f"HMDB51 layout, tag 1 of *_test_split{split}.txt",
     )
 
 
-def _read_list(path: Path, label: str) -> list[tuple[Side, ListedClip]]:
-    clips: list[tuple[Side, ListedClip]] = []
+def _read_list(path: Path, label: str) -> list[tuple[Subset, ListedClip]]:
+    clips: list[tuple[Subset, ListedClip]] = []
     seen = set()
     for number, line in read_lines(path):
         parts = line.rsplit(maxsplit=1)
-        if len(parts) != 2 or parts[1] not in _SIDE_OF_TAG:
+        if len(parts) != 2 or parts[1] not in _SUBSET_OF_TAG:
             raise line_error(path, number, f"expected `clip.avi 0|1|2`, got {line!r}")
         stem = Path(parts[0]).stem
         if stem in seen:
@@ -104,9 +103,9 @@ def _read_list(path: Path, label: str) -> list[tuple[Side, ListedClip]]:
             group = f"{label}/{hmdb51_film(stem, label)}"
         except DatasetError as error:
             raise line_error(path, number, str(error)) from None
-        side = _SIDE_OF_TAG[parts[1]]
-        if side is not None:
-            clips.append((side, ListedClip(stem, label, group)))
+        subset = _SUBSET_OF_TAG[parts[1]]
+        if subset is not None:
+            clips.append((subset, ListedClip(stem, label, group)))
     return clips
 
 

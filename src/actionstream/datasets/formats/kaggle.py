@@ -1,6 +1,6 @@
 """UCF101 as published on Kaggle: `train/ val/ test/` of class folders with CSV files.
 
-Its own division is random over clips, so most groups stand on several sides. The folders serve as
+Its own division is random over clips, so most groups stand in several subsets. The folders serve as
 a heap of clips only: the official lists say which clip trains and which tests.
 """
 
@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 
-from actionstream.datasets.clips import Split
-from actionstream.datasets.files import class_videos
+from actionstream.datasets.files import class_videos, line_error, read_table
+from actionstream.datasets.formats import split_from_lists
 from actionstream.datasets.formats.ucf101 import (
     TRAIN_LIST,
     SplitNumber,
@@ -20,8 +20,7 @@ from actionstream.datasets.formats.ucf101 import (
     read_official_lists,
 )
 from actionstream.datasets.groups import ucf101_group
-from actionstream.datasets.lists import line_error, read_table
-from actionstream.datasets.matching import split_from_lists
+from actionstream.datasets.split import Split, fold
 from actionstream.errors import DatasetError
 
 FOLDERS = ("train", "val", "test")
@@ -47,7 +46,7 @@ class PublishedFolders:
     def by_stem(self) -> dict[str, list[Path]]:
         """One file for every stem (lower case): the first of train, val, test."""
         paths = [path for folder in FOLDERS for path in self.files.get(folder, ())]
-        return {path.stem.casefold(): [path] for path in reversed(paths)}
+        return {fold(path.stem): [path] for path in reversed(paths)}
 
 
 def read_published(root: str | Path) -> PublishedFolders:
@@ -62,7 +61,7 @@ def read_published(root: str | Path) -> PublishedFolders:
         raise DatasetError(f"{root}: none of the folders train, val, test is there")
     files = {name: tuple(class_videos(root / name)) for name in folders}
     rows = {name: _clip_names(root / f"{name}.csv") for name in folders}
-    stems = {name: {path.stem.casefold() for path in files[name]} for name in folders}
+    stems = {name: {fold(path.stem) for path in files[name]} for name in folders}
     with_rows = [name for name in folders if rows[name]]
     return PublishedFolders(
         files=files,
@@ -93,7 +92,7 @@ def load_kaggle(
     official = read_official_lists(find_lists(root) if lists is None else Path(lists))
     return split_from_lists(
         f"UCF101 split {split}",
-        official.sides(split),
+        official.subsets(split),
         published.by_stem,
         known=official.labels,
         wanted=labels,
@@ -134,14 +133,14 @@ def _clip_names(path: Path) -> set[str]:
         name = row["clip_name"]
         if not name:
             raise line_error(path, number, "the column clip_name is empty")
-        names.add(Path(name).stem.casefold())
+        names.add(fold(Path(name).stem))
     return names
 
 
 def _duplicates(paths: Sequence[Path]) -> dict[str, tuple[Path, ...]]:
     by_stem: dict[str, list[Path]] = {}
     for path in paths:
-        by_stem.setdefault(path.stem.casefold(), []).append(path)
+        by_stem.setdefault(fold(path.stem), []).append(path)
     return {stem: tuple(found) for stem, found in by_stem.items() if len(found) > 1}
 
 

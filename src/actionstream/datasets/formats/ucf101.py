@@ -13,11 +13,16 @@ from importlib import resources
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from actionstream.datasets.clips import Side, Split
-from actionstream.datasets.files import class_videos, index_by_stem
+from actionstream.datasets.files import (
+    class_videos,
+    index_by_stem,
+    line_error,
+    one_deeper,
+    read_lines,
+)
+from actionstream.datasets.formats import ListedClip, split_from_lists
 from actionstream.datasets.groups import ucf101_group
-from actionstream.datasets.lists import line_error, read_lines
-from actionstream.datasets.matching import ListedClip, split_from_lists
+from actionstream.datasets.split import Split, Subset
 from actionstream.errors import DatasetError
 
 SplitNumber = Literal[1, 2, 3]
@@ -36,7 +41,7 @@ class OfficialLists:
     train: Mapping[int, tuple[ListedClip, ...]]
     test: Mapping[int, tuple[ListedClip, ...]]
 
-    def sides(self, split: int) -> dict[Side, tuple[ListedClip, ...]]:
+    def subsets(self, split: int) -> dict[Subset, tuple[ListedClip, ...]]:
         """Train and test of one split; DatasetError if its lists are not there."""
         if split not in SPLITS:
             raise DatasetError(f"UCF101 has the splits 1, 2 and 3, not {split!r}")
@@ -139,20 +144,22 @@ def load_ucf101(
     `root` holds `UCF-101/` and `ucfTrainTestlist/`, or is the folder of class folders itself; the
     lists are then given, or stand in it or beside it. Clips may be of any container and any
     subset of classes; `labels` narrows it further. The labels of the split are those of which a
-    clip was found, in the order of classInd.txt; the official lists have no validation side.
+    clip was found, in the order of classInd.txt; the official lists have no validation subset.
 
     Raises:
         DatasetError: no lists, no clips, a bad line, an unknown label, one stem in two files.
     """
     clips_folder = find_clips_folder(Path(root))
     official = read_official_lists(find_lists(Path(root)) if lists is None else Path(lists))
+    deeper = one_deeper(clips_folder)
     return split_from_lists(
         f"UCF101 split {split}",
-        official.sides(split),
+        official.subsets(split),
         index_by_stem(class_videos(clips_folder)),
         known=official.labels,
         wanted=labels,
         source=f"UCF101 layout, {TRAIN_LIST.format(split)}",
+        hint=f"; the folders of the classes are one deeper: give {deeper}" if deeper else "",
     )
 
 

@@ -10,10 +10,10 @@ from trees import write_clips
 
 from actionstream.datasets import (
     Clip,
-    carve_folds,
-    carve_validation,
     check_leaks,
+    hold_out_groups,
     load_ucf101,
+    make_folds,
     random_split,
 )
 from actionstream.errors import DatasetError, LeakError
@@ -42,15 +42,15 @@ def test_laws_of_folds(clips: list[Clip], folds: int, seed: int) -> None:
     groups = Counter(clip.group for clip in clips)
     if len(groups) < folds:
         with pytest.raises(DatasetError, match=f"{len(groups)} groups cannot be divided"):
-            carve_folds(clips, folds=folds, seed=seed)
+            make_folds(clips, folds=folds, seed=seed)
         return
-    carved = carve_folds(clips, folds=folds, seed=seed)
+    carved = make_folds(clips, folds=folds, seed=seed)
     assert len(carved) == folds
     assert sorted(i for fold in carved for i in fold) == list(range(len(clips)))
     assert all(list(fold) == sorted(fold) for fold in carved)
     where = [{clips[i].group for i in fold} for fold in carved]
     assert sum(map(len, where)) == len(groups)  # no group in two folds
-    assert carved == carve_folds(clips, folds=folds, seed=seed)
+    assert carved == make_folds(clips, folds=folds, seed=seed)
     # Each label goes to the emptiest fold, so two folds differ by one group of it at most.
     for label in {clip.label for clip in clips}:
         counts = [sum(clips[i].label == label for i in fold) for fold in carved]
@@ -62,7 +62,7 @@ def test_laws_of_folds(clips: list[Clip], folds: int, seed: int) -> None:
 def test_the_order_of_the_clips_does_not_matter(clips: list[Clip], data: st.DataObject) -> None:
     other = data.draw(st.permutations(clips))
     carved = [
-        {frozenset(these[i].stem for i in fold) for fold in carve_folds(these, folds=2)}
+        {frozenset(these[i].stem for i in fold) for fold in make_folds(these, folds=2)}
         for these in (clips, other)
     ]
     assert carved[0] == carved[1]
@@ -70,45 +70,45 @@ def test_the_order_of_the_clips_does_not_matter(clips: list[Clip], data: st.Data
 
 @given(clips=clip_lists(), fraction=st.floats(0.05, 0.6), seed=st.integers(0, 3))
 def test_laws_of_validation(clips: list[Clip], fraction: float, seed: int) -> None:
-    stay, out = carve_validation(clips, fraction=fraction, seed=seed)
+    stay, out = hold_out_groups(clips, fraction=fraction, seed=seed)
     assert sorted(stay + out) == list(range(len(clips)))
     assert not {clips[i].group for i in stay} & {clips[i].group for i in out}
     labels = {clip.label for clip in clips}
     assert {clips[i].label for i in stay} == {clips[i].label for i in out} == labels
-    assert (stay, out) == carve_validation(clips, fraction=fraction, seed=seed)
+    assert (stay, out) == hold_out_groups(clips, fraction=fraction, seed=seed)
 
 
 def test_the_seed_matters() -> None:
     clips = [clip("Run", f"Run/g{group:02}", number) for group in range(10) for number in range(3)]
-    assert carve_folds(clips, seed=0) != carve_folds(clips, seed=1)
-    assert carve_validation(clips, seed=0) != carve_validation(clips, seed=1)
-    assert [len(fold) for fold in carve_folds(clips)] == [6] * 5
+    assert make_folds(clips, seed=0) != make_folds(clips, seed=1)
+    assert hold_out_groups(clips, seed=0) != hold_out_groups(clips, seed=1)
+    assert [len(fold) for fold in make_folds(clips)] == [6] * 5
 
 
 def test_a_group_of_two_labels_stays_whole() -> None:
     pairs = [("Run", "a"), ("Jump", "a"), ("Run", "b"), ("Jump", "c"), ("Run", "d"), ("Jump", "e")]
     clips = [clip(label, group, i) for i, (label, group) in enumerate(pairs)]
-    stay, out = carve_validation(clips, fraction=0.3)
+    stay, out = hold_out_groups(clips, fraction=0.3)
     assert not {clips[i].group for i in stay} & {clips[i].group for i in out}
     assert {clips[i].label for i in stay} == {clips[i].label for i in out} == {"Run", "Jump"}
 
 
 def test_a_label_of_one_group_stays_in_training() -> None:
     clips = [clip("Run", "Run/g01", 0), clip("Jump", "Jump/g01", 0), clip("Jump", "Jump/g02", 0)]
-    stay, out = carve_validation(clips, fraction=0.5)
+    stay, out = hold_out_groups(clips, fraction=0.5)
     assert 0 in stay
     assert len(out) == 1
     with pytest.raises(DatasetError, match="no label has two groups"):
-        carve_validation(clips[:2])
+        hold_out_groups(clips[:2])
     with pytest.raises(DatasetError, match="between 0 and 1"):
-        carve_validation(clips, fraction=1.0)
+        hold_out_groups(clips, fraction=1.0)
     with pytest.raises(DatasetError, match="folds of 2 or more"):
-        carve_folds(clips, folds=1)
+        make_folds(clips, folds=1)
 
 
 def test_folds_of_the_real_training_list(data_dir: Path, ucf101_lists: Path) -> None:
     train = load_ucf101(data_dir / "ucf101", lists=ucf101_lists).train
-    folds = carve_folds(train)
+    folds = make_folds(train)
     sizes = [len(fold) for fold in folds]
     assert sum(sizes) == len(train)
     assert max(sizes) - min(sizes) <= 0.05 * len(train) / 5
@@ -119,7 +119,7 @@ def test_folds_of_the_real_training_list(data_dir: Path, ucf101_lists: Path) -> 
         assert all(abs(counts[label] - clips[label] / 5) <= 7 for label in clips)
     # Nothing is forgiven here: groups that are one video were joined on loading.
     sides = {str(number): [train[i] for i in fold] for number, fold in enumerate(folds)}
-    assert {d.side for d in check_leaks(sides, allow_known=False)} <= set(sides)
+    assert {d.subset for d in check_leaks(sides, allow_known=False)} <= set(sides)
 
 
 def test_a_random_split_says_that_it_leaks(tmp_path: Path) -> None:
@@ -139,6 +139,6 @@ def test_a_random_split_says_that_it_leaks(tmp_path: Path) -> None:
         ).clips
     )
     with pytest.raises(LeakError, match="train and test share 5 groups"):
-        check_leaks(split.sides)
+        check_leaks(split.subsets)
     with pytest.raises(DatasetError, match="leave clips to train on"):
         random_split(clips, labels=["Run"], test_fraction=0.7, validation_fraction=0.3)

@@ -1,4 +1,7 @@
-"""A flat folder of clips with a `labels.csv` (columns `file`, `label`, `source`)."""
+"""Clips beside a data set: negatives, and further clips of its actions from elsewhere.
+
+They lie in a folder with a `labels.csv` (columns `file`, `label`, `source`).
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from actionstream.datasets.clips import Clip
-from actionstream.datasets.files import joined_stem, videos_below
-from actionstream.datasets.lists import line_error, read_table
+from actionstream.datasets.files import (
+    find_named,
+    joined_stems,
+    line_error,
+    read_table,
+    videos_below,
+)
+from actionstream.datasets.leak import join_groups
+from actionstream.datasets.split import Clip, Split, fold, spelled
 from actionstream.errors import DatasetError
 
 
@@ -21,17 +30,19 @@ def load_labelled(folder: str | Path, *, group: str = "source") -> tuple[Clip, .
     table = Path(folder) / "labels.csv"
     clips = []
     for number, row in read_table(table, required=("file", "label", group)):
-        path = table.parent / row["file"]
+        path = find_named(table.parent, row["file"])
         if not row["file"] or not path.is_file():
             raise line_error(table, number, f"no such file: {path}")
         if not row[group]:
             raise line_error(table, number, f"the column {group} is empty")
-        clips.append(Clip(path, row["label"] or None, row[group], path.stem))
+        clips.append(Clip(path, spelled(row["label"]) or None, row[group], path.stem))
     return tuple(clips)
 
 
-def load_others(folder: str | Path, *, group: str | Sequence[str] = "source") -> tuple[Clip, ...]:
-    """Clips of "no known action", every label None, to train a threshold on.
+def load_negatives(
+    folder: str | Path, *, group: str | Sequence[str] = "source"
+) -> tuple[Clip, ...]:
+    """Clips of "no known action", every label None, to learn what is none.
 
     With a `labels.csv` as `load_labelled`; of several columns in `group` the first that is there
     counts. Without one these are all clips in the folder and below it; the group is then the
@@ -56,6 +67,34 @@ def _unlisted(root: Path) -> tuple[Clip, ...]:
     inner = [path.relative_to(root) for path in videos_below(root)]
     if not inner:
         raise DatasetError(f"{root}: holds no clip and no labels.csv")
+    stems = joined_stems(inner)
     return tuple(
-        Clip(root / path, None, f"others/{path.parts[0]}", joined_stem(path)) for path in inner
+        Clip(root / path, None, f"others/{path.parts[0]}", stem)
+        for path, stem in zip(inner, stems, strict=True)
+    )
+
+
+def add_clips(split: Split, clips: Sequence[Clip]) -> Split:
+    """The split with further clips to train on: those of its labels, whatever their case.
+
+    The notes say how many of them were used, and of how many sources.
+
+    Raises:
+        DatasetError: none of them is of a label of the split.
+    """
+    known = {fold(label): label for label in split.labels}
+    used = [
+        replace(clip, label=known[fold(clip.label)])
+        for clip in clips
+        if clip.label is not None and fold(clip.label) in known
+    ]
+    if not used:
+        raise DatasetError("none of the extra clips is of a label of the data set")
+    sources = len({clip.group for clip in used})
+    note = f"{len(used)} of {len(clips)} extra clips, of {sources} sources, are trained on"
+    return replace(
+        split,
+        train=join_groups((*split.train, *used)),
+        listed={**split.listed, "train": split.listed["train"] + len(used)},
+        notes=(*split.notes, note),
     )
