@@ -25,7 +25,7 @@ from live_step import step_of
 
 import actionstream
 from actionstream.recognizer import Recognizer
-from actionstream.training.classic import import_classic
+from actionstream.training.import_classic import import_classic
 
 FRAME_SIZE = (320, 240)
 LARGEST_DIFFERENCE = 1e-4

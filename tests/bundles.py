@@ -18,7 +18,7 @@ import torch
 from actionstream.networks.encoders import Encoder, build_encoder
 from actionstream.networks.known import KnownScore, ServedHead
 from actionstream.networks.known import build_served_head as build
-from actionstream.training.export import export_bundle
+from actionstream.training.common.export import export_bundle
 
 SIZE = 64
 LABELS = ("PushUps", "JumpRope", "Lunges")

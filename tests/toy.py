@@ -5,19 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from actionstream.datasets import Clip
+from actionstream.datasets import Clip, make_folds, training_folds
 from actionstream.engines.onnx import OnnxEncoder, open_encoder
 from actionstream.inference.preprocess import Geometry
 from actionstream.inference.sampling import SamplingRule
-from actionstream.training.recipe import Recipe
-from actionstream.training.store import FeatureStore
-from actionstream.training.windows import Sample
+from actionstream.networks.heads import build_head
+from actionstream.training.common.recipe import FeatureRecipe
+from actionstream.training.common.windows import Sample
+from actionstream.training.features.closed_form import HeadLayers, closed_form
+from actionstream.training.features.store import FeatureStore
+from actionstream.training.features.train import Prepared
 
 SIZE = 16
 FEATURES = 48  # 4 x 4 mean colours
@@ -26,7 +30,7 @@ GEOMETRY = Geometry(SIZE)
 RULE = SamplingRule(SPACING, 15 * SPACING)
 LABELS = ("a", "b", "c")
 
-RECIPE = Recipe(
+RECIPE = FeatureRecipe(
     "toy",
     "none",
     spacing_seconds=SPACING,
@@ -91,9 +95,9 @@ def made_sample(
 
 
 def clusters(
-    each: int = 8, *, others: int = 0, seed: int = 0, spread: float = 0.4, first: int = 0
+    each: int = 8, *, negatives: int = 0, seed: int = 0, spread: float = 0.4, first: int = 0
 ) -> list[Sample]:
-    """`each` clips of three actions, apart from each other, and `others` far from all of them."""
+    """`each` clips of three actions, apart from each other, and `negatives` far from them."""
     random = np.random.default_rng(seed)
     centres = np.eye(3, 6) * 3
     samples = []
@@ -101,7 +105,7 @@ def clusters(
         for number in range(first, first + each):
             rows = centre + random.normal(0, spread, (20, 6))
             samples.append(made_sample(100 * target + number, target, rows))
-    for number in range(first, first + others):
+    for number in range(first, first + negatives):
         rows = np.array([1, 1, 1, 4, -4, 4]) + random.normal(0, spread, (20, 6))
         samples.append(made_sample(900 + number, None, rows))
     return samples
@@ -120,3 +124,33 @@ def mirrored_pairs(pairs: int = 24, *, seed: int = 0) -> list[Sample]:
 
 def with_targets(samples: Sequence[Sample]) -> list[Sample]:
     return [sample for sample in samples if sample.target is not None]
+
+
+def solved(
+    samples: Sequence[Sample],
+    recipe: FeatureRecipe = RECIPE,
+    *,
+    num_classes: int = 3,
+    seed: int = 0,
+) -> HeadLayers:
+    """The closed-form layers of a head that is trained on all of these samples."""
+    folds = make_folds([sample.clip for sample in samples], folds=recipe.folds, seed=seed)
+    size = samples[0].views[0].shape[1]
+    head = build_head(recipe.head, size, num_classes, **recipe.options)
+    return closed_form(head, samples, folds, recipe).layers(None)
+
+
+def prepared(
+    samples: Sequence[Sample],
+    recipe: FeatureRecipe = RECIPE,
+    *,
+    num_classes: int = 3,
+    seed: int = 0,
+) -> Prepared:
+    """These samples as a run has them after encoding; the encoder is not needed any more."""
+    labels = [*LABELS, "d"][:num_classes]
+    clips = [sample.clip for sample in samples]
+    folds = training_folds(clips, labels, folds=recipe.folds, seed=seed)
+    head = build_head(recipe.head, samples[0].views[0].shape[1], num_classes, **recipe.options)
+    nothing: Any = None
+    return Prepared(list(samples), folds, nothing, GEOMETRY, head, None)

@@ -22,7 +22,8 @@ DELAY_SECONDS = 0.004
 FOREVER = 600.0
 
 
-def _report(done: int, total: int) -> None:
+def _report(done: float, total: float | None, what: str) -> None:
+    assert total is not None
     print(done, flush=True)
     if done == STEPS_BEFORE:
         kill = (os.getpid(), signal.SIGKILL)
@@ -37,16 +38,17 @@ def _fill(root: str, encoder: str, clips: str) -> None:
 
 
 def _fit(checkpoint: str) -> None:
-    from actionstream.training.loop import fit_head
+    from actionstream.training.features.fit_head import fit_head
 
-    samples = toy.clusters(others=4)
+    samples = toy.clusters(negatives=4)
     fit_head(
         samples,
         3,
         toy.RECIPE,
+        toy.solved(samples, seed=5),
         seed=5,
         checkpoint=Path(checkpoint),
-        on_epoch=lambda done, total, loss: _report(done, total),
+        on_epoch=lambda done, _: _report(done, toy.RECIPE.epochs, "epochs"),
     )
 
 

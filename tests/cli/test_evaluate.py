@@ -18,7 +18,7 @@ from actionstream.bundle.folder import open_bundle
 
 pytestmark = [
     pytest.mark.torch,
-    pytest.mark.skipif(not HAS_TORCH, reason="evaluation needs the extra 'train'"),
+    pytest.mark.skipif(not HAS_TORCH, reason="the bundle is made with the extra 'train'"),
 ]
 
 TRAIN = ("PushUps g08_c01", "PushUps g09_c01", "JumpRope g08_c01", "Punch g08_c01")
@@ -79,8 +79,8 @@ def words(bundle: Path, data: Path, *more: str) -> list[str]:
     [
         ((), 2, 3),
         (("--labels", "JumpRope,Punch"), 1, 1),
-        (("--side", "train"), 2, 3),
-        (("--side", "all"), 4, 6),
+        (("--subset", "train"), 2, 3),
+        (("--subset", "all"), 4, 6),
     ],
 )
 def test_only_labels_that_the_model_knows_count_as_listed(
@@ -115,9 +115,9 @@ def test_the_card_gets_the_same_count_and_the_test_list_is_comparable(
     ("changed", "side", "reason"),
     [
         ({"split": "HMDB51 split 1"}, "test", "was trained on 'HMDB51 split 1'"),
-        ({"comparable": False}, "test", "clips of one source are on both sides"),
-        ({}, "train", "the model was trained on clips of this side"),
-        ({}, "all", "the model was trained on clips of this side"),
+        ({"comparable": False}, "test", "clips of one source are in several subsets"),
+        ({}, "train", "the model was trained on clips of this subset"),
+        ({}, "all", "the model was trained on clips of this subset"),
     ],
 )
 def test_what_is_not_comparable_says_so_everywhere(
@@ -130,7 +130,7 @@ def test_what_is_not_comparable_says_so_everywhere(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     other = with_training(shutil.copytree(bundle, tmp_path / "bundle"), **changed)
-    asked = words(other, made / "clips", "--side", side)
+    asked = words(other, made / "clips", "--subset", side)
     assert cli.main([*asked, "--report", str(tmp_path / "report")]) == 0
     captured = capsys.readouterr()
     assert captured.out.splitlines()[1].startswith("not comparable     the model may have seen")
@@ -151,7 +151,7 @@ def test_a_clip_on_two_sides_is_refused_by_name(
     assert captured.out == ""
     offenders = "v_PushUps_g08_c01 and v_PushUps_g01_c01"
     assert f"train and test share 1 contents ({offenders})" in captured.err
-    assert cli.main(words(bundle, data, "--side", "all", "--json")) == 0  # one side: no pairs
+    assert cli.main(words(bundle, data, "--subset", "all", "--json")) == 0  # one side: no pairs
     assert json.loads(capsys.readouterr().out)["comparable"] is False
 
 
@@ -170,9 +170,9 @@ def test_other_clips_are_compared_too(
     others = data.parent / "others"
     others.mkdir()
     shutil.copyfile(path_of(data, "JumpRope g01_c01"), others / "walk.mp4")
-    assert cli.main(words(bundle, data, "--others", str(others), "--side", side)) == 2
+    assert cli.main(words(bundle, data, "--negatives", str(others), "--subset", side)) == 2
     offenders = "v_JumpRope_g01_c01 and walk"
-    assert f"{named} and others share 1 contents ({offenders})" in capsys.readouterr().err
+    assert f"{named} and negatives share 1 contents ({offenders})" in capsys.readouterr().err
 
 
 def test_no_clip_is_hashed_twice(
@@ -199,3 +199,18 @@ def test_no_clip_is_hashed_twice(
     assert len(read) == 6
     assert set(read.values()) == {1}
     capsys.readouterr()
+
+
+def test_labels_with_a_comma_and_of_another_case(
+    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for label in ("pushups", "Clean, Jerk", "Run"):
+        for number in range(2):
+            path = tmp_path / "own" / label / f"v_{number}_g0{number}_c01.mp4"
+            moving.write_clip(path, 0.3, seed=len(label) + number)
+    asked = [*words(bundle, tmp_path / "own", "--layout", "folder", "--json"), "--subset", "all"]
+    assert cli.main([*asked, "--labels", 'pushUPS,"Clean, Jerk"']) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["evaluated"], found["left_out"]) == (2, {"Clean, Jerk": 2})
+    assert cli.main([*asked, "--labels", "pushups", "--labels", "Run"]) == 0
+    assert json.loads(capsys.readouterr().out)["left_out"] == {"Run": 2}

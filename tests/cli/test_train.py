@@ -45,7 +45,7 @@ class Place:
     def data(self) -> list[str]:
         return [
             *("--data", str(self.root / "clips"), "--layout", "folder"),
-            *("--others", str(self.root / "others")),
+            *("--negatives", str(self.root / "others")),
         ]
 
     def train(self, out: str) -> list[str]:
@@ -124,7 +124,7 @@ def test_the_cards_command_names_no_folder_of_this_machine(place: Place, trained
     assert str(place.root) not in card
     assert str(Path.home()) + "/" not in card
     command = json.loads(card)["training"]["command"]
-    assert command.startswith("actionstream train --data clips --layout folder --others others")
+    assert command.startswith("actionstream train --data clips --layout folder --negatives others")
     assert "--set options.hidden=8" in command
     assert "--init small" in command
 
@@ -219,13 +219,13 @@ def test_evaluate_as_text_and_on_another_side(
     place: Place, trained: Trained, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["evaluate", str(trained.bundle), *place.data[:4]]
-    assert cli.main([*words, "--side", "train", "--labels", "Archery,Diving"]) == 0
+    assert cli.main([*words, "--subset", "train", "--labels", "Archery,Diving"]) == 0
     out = capsys.readouterr().out
     assert out.startswith("clips              6 evaluated / 6 listed\nnot comparable ")
     assert "others refused" not in out
-    assert cli.main([*words, "--side", "validation"]) == 2
-    assert "no clip on the side 'validation'" in capsys.readouterr().err
-    assert cli.main([*words, "--side", "train", "--write-card"]) == 2
+    assert cli.main([*words, "--subset", "validation"]) == 2
+    assert "no clip in the subset 'validation'" in capsys.readouterr().err
+    assert cli.main([*words, "--subset", "train", "--write-card"]) == 2
     assert "--write-card is for the test list" in capsys.readouterr().err
 
 
@@ -281,13 +281,13 @@ def test_an_experiment_is_one_line(place: Place, capsys: pytest.CaptureFixture[s
         (["--set", "epoch=3"], "a recipe has no 'epoch'"),
         (["--set", "folds=2"], "folds of a recipe is at least 3, got 2"),
         (["--set", "options.dropout=5"], "head 'lstm' with options"),
-        (["--set", "folds=13"], "come from 12 sources, which cannot be dealt into 13 folds"),
+        (["--set", "folds=13"], "come from 12 sources, which cannot be divided into 13 folds"),
         (["--set", "options.hiden=1"], "hiden"),
         (["--recipe", "lite9"], "there is no recipe 'lite9'"),
         (["--set", "encoder=resnet18"], "its encoder is efficientnet_lite0, the recipe's"),
         (["--set", "input_size=96"], "its encoder takes 64 pixels, the recipe's 96"),
         (["--init", "absent"], "neither a folder nor a shipped variant"),
-        (["--others", "absent"], "absent: not a folder"),
+        (["--negatives", "absent"], "absent: not a folder"),
     ],
 )
 def test_wrong_use(
@@ -310,7 +310,7 @@ def test_classes_of_too_few_sources_are_refused(
             stem = f"v_{label}_g0{group}_c01"
             moving.write_clip(tmp_path / "clips" / label / f"{stem}.mp4", hue, seed=group)
     words = [*Place(tmp_path).train("out"), "--init", str(place.root / "small")]
-    words[words.index("--others") + 1] = str(place.root / "others")
+    words[words.index("--negatives") + 1] = str(place.root / "others")
     assert cli.main(words) == 2
     error = capsys.readouterr().err
     assert "all of its training clips come from one source" in error

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,14 +14,16 @@ import clips
 import numpy as np
 import pytest
 import tiny
+from cli_process import environment
 
 from actionstream.bundle.folder import open_bundle
 from actionstream.datasets import Clip
 from actionstream.errors import BundleError, DatasetError
-from actionstream.evaluation.evaluate import Evaluation, Outcome, evaluate, write_report
+from actionstream.evaluation.evaluate import Evaluation, Outcome, evaluate, match_labels
+from actionstream.evaluation.report import find_fonts, to_text, write_report
+from actionstream.evaluation.write_card import write_figures
 from actionstream.recognizer import Recognizer
 from actionstream.results import Answer
-from actionstream.training.measure import write_figures
 
 pytestmark = pytest.mark.torch
 
@@ -59,11 +63,11 @@ def test_figures_by_hand(made: Evaluation) -> None:
     assert made.class_mean() == pytest.approx((2 / 3 + 1) / 2)
     assert made.per_class() == pytest.approx({"PushUps": 2 / 3, "JumpRope": 1.0})
     assert made.known_kept().value == 0.75
-    refused = made.others_refused()
+    refused = made.negatives_refused()
     assert refused is not None
     assert refused.value == 0.5
     # 0.9 and 0.8 beat both others, 0.4 and 0.7 one: six of eight pairs
-    assert made.known_area() == pytest.approx(6 / 8)
+    assert made.ood_area() == pytest.approx(6 / 8)
     assert made.confusions() == [("PushUps", "JumpRope", 1)]
     # bins of 1/15: 0.8, 0.6 and 0.5 right, 0.7 wrong, each alone in its bin
     assert made.calibration_error() == pytest.approx((0.2 + 0.4 + 0.5 + 0.7) / 4, abs=1e-6)
@@ -77,7 +81,7 @@ def test_figures_as_json_and_text(made: Evaluation) -> None:
     assert found["top1"]["value"] == 0.75
     assert found["top1"]["interval"][0] <= 0.75 <= found["top1"]["interval"][1]
     assert found["confusions"] == [["PushUps", "JumpRope", 1]]
-    lines = made.to_text().splitlines()
+    lines = to_text(made).splitlines()
     assert lines[0] == "clips              4 evaluated / 6 listed"
     assert lines[1].startswith("top-1              0.750 [")
     assert "PushUps taken for JumpRope: 1" in lines
@@ -86,17 +90,17 @@ def test_figures_as_json_and_text(made: Evaluation) -> None:
 
 def test_without_others_there_is_nothing_about_them(made: Evaluation) -> None:
     alone = Evaluation(LABELS, made.known_clips, (), listed=4)
-    assert alone.others_refused() is None
-    assert alone.known_area() is None
+    assert alone.negatives_refused() is None
+    assert alone.ood_area() is None
     assert alone.to_dict()["others_refused"] is None
-    assert "others refused" not in alone.to_text()
+    assert "others refused" not in to_text(alone)
 
 
 def test_what_is_not_comparable_says_so(made: Evaluation, tmp_path: Path) -> None:
     doubtful = replace(made, comparable=False)
     assert doubtful.to_dict()["comparable"] is False
-    assert doubtful.to_text().splitlines()[1].startswith("not comparable     the model may have")
-    assert "not comparable" not in made.to_text()
+    assert to_text(doubtful).splitlines()[1].startswith("not comparable     the model may have")
+    assert "not comparable" not in to_text(made)
     for name, one in (("doubtful", doubtful), ("made", made)):
         write_report(one, tmp_path / name)
     assert '"comparable": false' in (tmp_path / "doubtful" / "evaluation.json").read_text()
@@ -164,7 +168,7 @@ def test_evaluation_goes_through_recognition(colours: dict[str, Path], tmp_path:
         tiny.tiny_model(),
         listed,
         listed=10,
-        others=[clip_of(colours, "grey", None)],
+        negatives=[clip_of(colours, "grey", None)],
         progress=lambda *report: reports.append(report),
     )
     assert [report[:2] for report in reports] == [(done, 5) for done in range(1, 6)]
@@ -177,21 +181,23 @@ def test_evaluation_goes_through_recognition(colours: dict[str, Path], tmp_path:
     assert (len(found.known_clips), found.listed) == (3, 10)
     assert len(found.failed) == 1
     assert str(broken) in found.failed[0]
-    refused = found.others_refused()
+    refused = found.negatives_refused()
     assert refused is not None
     assert refused.value == 1.0  # grey is no known action
-    assert found.known_area() == 1.0
+    assert found.ood_area() == 1.0
 
 
 def test_what_cannot_be_evaluated(colours: dict[str, Path], tmp_path: Path) -> None:
     model = tiny.tiny_model()
-    with pytest.raises(DatasetError, match="the model does not know Hop, Run"):
+    with pytest.raises(
+        DatasetError, match=r"none of an action that the model knows \(left out: Run, Hop\)"
+    ):
         evaluate(model, [clip_of(colours, "red", name) for name in ("Run", "Hop")])
     with pytest.raises(DatasetError, match="there is no clip to evaluate"):
         evaluate(model, [])
     gone = Clip(tmp_path / "gone.mp4", "red", "g", "gone")
     with pytest.raises(DatasetError, match=r"no clip could be evaluated: .*gone\.mp4"):
-        evaluate(model, [gone], others=[clip_of(colours, "grey", None)])
+        evaluate(model, [gone], negatives=[clip_of(colours, "grey", None)])
 
 
 def test_figures_go_into_the_card_and_nowhere_else(made: Evaluation, tmp_path: Path) -> None:
@@ -232,3 +238,44 @@ def test_a_card_of_other_files_is_refused(made: Evaluation, tmp_path: Path) -> N
         file.write(b"0")
     with pytest.raises(BundleError, match=r"head\.onnx"):
         open_bundle(bundle.path)
+
+
+def test_labels_match_whatever_their_case_and_the_rest_is_named(
+    colours: dict[str, Path], made: Evaluation
+) -> None:
+    clips = [clip_of(colours, "red", "RED"), clip_of(colours, "green", "Green")]
+    clips += [clip_of(colours, "blue", "Teal"), clip_of(colours, "grey", "Teal")]
+    matched, left_out = match_labels(clips, tiny.LABELS)
+    assert [clip.label for clip in matched] == ["red", "green"]
+    assert left_out == {"Teal": 2}
+    found = evaluate(tiny.tiny_model(), clips)
+    assert (len(found.known_clips), found.listed, found.top1().value) == (2, 2, 1.0)
+    assert found.to_dict()["left_out"] == {"Teal": 2}
+    assert "does not know: Teal (2)" in to_text(found)
+    assert "left out" not in to_text(made)
+
+
+def test_letters_that_the_plain_font_lacks_get_another_font(
+    made: Evaluation, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of an installed font that has them, else a warning names them; a report is written."""
+    pytest.importorskip("matplotlib")
+    assert find_fonts("PushUps é") == ["DejaVu Sans"]
+    assert not caplog.records
+    fonts = find_fonts("\u5065\u8eab")
+    assert len(fonts) > 1 or "no installed font has \u5065\u8eab" in caplog.text
+    labels = ("\u5065\u8eab", "JumpRope", "Lunges")
+    first = replace(made.known_clips[0].clip, label=labels[0])
+    known = (replace(made.known_clips[0], clip=first, best=labels[0]),)
+    write_report(replace(made, labels=labels, known_clips=known), tmp_path)
+    assert (tmp_path / "confusion.png").stat().st_size > 1000
+
+
+def test_no_torch_is_loaded(tmp_path: Path) -> None:
+    code = (
+        "import sys, actionstream.evaluation.report, actionstream.evaluation.write_card, "
+        "actionstream.datasets.check; sys.exit('torch' in sys.modules)"
+    )
+    assert (
+        subprocess.run([sys.executable, "-c", code], check=False, env=environment()).returncode == 0
+    )

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import frame_training
+import end_to_end_training
 import moving
 import pytest
 import torch
@@ -20,7 +20,7 @@ from actionstream.bundle.card import Card
 from actionstream.cli import main
 from actionstream.datasets import UCF101_LABELS, load_ucf101
 from actionstream.recognizer import Recognizer
-from actionstream.training import finetune
+from actionstream.training.common.recipe import RECIPES
 
 pytestmark = [pytest.mark.torch, pytest.mark.clips]
 
@@ -31,11 +31,11 @@ SMALL = [
     *("--set", "folds=3", "--set", "epochs=1", "--set", "options.deviation=false"),
 ]
 CLASSIC = replace(
-    frame_training.TINY,
+    end_to_end_training.TINY,
     input_size=16,
     batch_size=8,
     validation_fraction=1 / 3,
-    options={**frame_training.TINY.options, "hidden": 16},
+    options={**end_to_end_training.TINY.options, "hidden": 16},
 )
 
 
@@ -140,7 +140,7 @@ def test_the_classic_recipe_with_101_labels(
     """Trained on frames, with one short epoch a phase."""
     weights, run = tmp_path / "resnet18.pth", tmp_path / "run"
     torch.save(resnet18(weights=None).state_dict(), weights)
-    monkeypatch.setattr(finetune, "FRAME_RECIPES", {"classic": CLASSIC})
+    monkeypatch.setitem(RECIPES, "classic", CLASSIC)
     words = ["--data", str(tree), "--recipe", "classic", "--weights", str(weights)]
     assert main(["train", *words, "--out", str(run)]) == 0
     assert capsys.readouterr().out.strip() == str(run / "bundle")

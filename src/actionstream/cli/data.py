@@ -1,13 +1,15 @@
-"""`actionstream data check DIR`: is this data set fit for training?"""
+"""`actionstream data check DIR`: is this data set fit for training? Options of data sets."""
 
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from actionstream.datasets.report import CheckReport
+    from actionstream.datasets.check import CheckReport
+    from actionstream.datasets.split import Clip, Split
 
 # datasets.LAYOUTS, which costs NumPy and PyAV to import; a test keeps the two alike.
 LAYOUTS = ("ucf101", "kaggle", "hmdb51", "csv", "folder")
@@ -21,22 +23,73 @@ def add_parser(subparsers: Any) -> None:
         "check",
         help="counts, missing and broken clips, leaks",
         description="Load a data set as training would, open every clip, and report counts, "
-        "missing, broken and duplicate clips and leaks between the sides. Exit code 1 if it is "
-        "not fit for training.",
+        "missing, broken and duplicate clips, leaks between the subsets, and what `train` will "
+        "refuse. Exit code 1 if it is not fit for training.",
         allow_abbrev=False,
     )
     check.add_argument("dir", metavar="DIR", help="the data set's folder")
-    check.add_argument(
-        "--layout", choices=LAYOUTS, default="ucf101", help="how it is laid out (default: ucf101)"
-    )
-    check.add_argument("--lists", metavar="PATH", help="folder of the official lists, or the CSV")
-    check.add_argument(
-        "--split", type=int, choices=(1, 2, 3), default=1, help="official split (default: 1)"
-    )
+    _add_layout(check)
     check.add_argument(
         "--no-open", action="store_true", help="do not decode the first frame of every clip"
     )
     check.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def _add_layout(group: argparse._ActionsContainer) -> None:
+    group.add_argument(
+        "--layout", choices=LAYOUTS, default="ucf101", help="how it is laid out (default: ucf101)"
+    )
+    group.add_argument("--lists", metavar="PATH", help="folder of the official lists, or the CSV")
+    group.add_argument(
+        "--split", type=int, choices=(1, 2, 3), default=1, help="official split (default: 1)"
+    )
+
+
+def add_data_options(parser: argparse.ArgumentParser) -> None:
+    """What `train` and `evaluate` share: `--data`, `--layout`, `--labels`, `--negatives`, ..."""
+    group = parser.add_argument_group("data")
+    group.add_argument("--data", required=True, metavar="DIR", help="the data set's folder")
+    _add_layout(group)
+    group.add_argument(
+        "--labels",
+        action="append",
+        metavar="A,B,...",
+        help="only these classes (default: all at hand); one with a comma in quotes of its own: "
+        """'A,"B, C"'; may be given several times""",
+    )
+    group.add_argument(
+        "--negatives",
+        metavar="DIR",
+        help="folder of clips of other actions or none, with or without a labels.csv: "
+        '"no known action" is fitted (train) or measured (evaluate) on them',
+    )
+    group.add_argument("--others", dest="negatives", help=argparse.SUPPRESS)  # until 0.1
+
+
+def load_split(args: argparse.Namespace) -> Split:
+    """The split that the options name.
+
+    Test clips that have to be drawn are the same for every --seed of `train`, and for `evaluate`.
+    """
+    from actionstream.datasets import load_dataset
+
+    labels = [label.strip() for row in csv.reader(args.labels or ()) for label in row]
+    return load_dataset(
+        args.data, args.layout, split=args.split, lists=args.lists, labels=labels or None, seed=0
+    )
+
+
+def load_no_action(args: argparse.Namespace) -> tuple[Clip, ...]:
+    """The clips of --negatives, without labels; none if it is not given.
+
+    Groups are the column `shows` of its labels.csv, or else `source`; the first folder below it,
+    or the clip itself, where there is no labels.csv.
+    """
+    from actionstream.datasets import load_negatives
+
+    if args.negatives is None:
+        return ()
+    return load_negatives(args.negatives, group=("shows", "source"))
 
 
 def run(args: argparse.Namespace) -> int:
@@ -65,16 +118,19 @@ def _as_json(report: CheckReport) -> str:
         "layout": report.layout,
         "split": split.name,
         "ok": report.ok,
-        "counts": {label: dict(sides) for label, sides in report.counts.items()},
+        "counts": {label: dict(found) for label, found in report.counts.items()},
         "listed": dict(split.listed),
         "absent_labels": list(split.absent_labels),
-        "missing": {side: list(stems) for side, stems in split.missing.items()},
+        "missing": {subset: list(stems) for subset, stems in split.missing.items()},
         "unused": [str(path) for path in report.unused],
         "opened": report.opened,
         "unreadable": [{"path": str(u.path), "cause": u.cause} for u in report.unreadable],
-        "duplicates": [{"side": d.side, "stems": list(d.stems)} for d in report.duplicates],
+        "duplicates": [{"side": d.subset, "stems": list(d.stems)} for d in report.duplicates],
         "leaks": list(report.leaks),
         "folders": list(report.folders),
+        "unread": [str(path) for path in report.unread],
+        "refused": list(report.refused),
+        "unmeasured": list(report.unmeasured),
         "notes": list(split.notes),
     }
     return json.dumps(fields, ensure_ascii=False)

@@ -8,17 +8,18 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from actionstream.cli.data import add_data_options, load_no_action, load_split
 from actionstream.cli.options import at_least_one
-from actionstream.cli.train import add_data_options, load_no_action, load_split
-from actionstream.errors import DatasetError, MissingExtraError
+from actionstream.errors import DatasetError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from actionstream.bundle.card import TrainingCard
-    from actionstream.datasets.clips import Clip, Split
+    from actionstream.datasets.split import Clip, Split
+    from actionstream.evaluation.evaluate import Evaluation
 
-SIDES = ("test", "validation", "train", "all")
+SUBSETS = ("test", "validation", "train", "all")
 
 
 def add_parser(subparsers: Any) -> None:
@@ -34,9 +35,16 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("bundle", metavar="BUNDLE", help="a bundle's folder or a shipped variant")
     add_data_options(parser)
     parser.add_argument(
-        "--side", choices=SIDES, default="test", help="which clips of the split (default: test)"
+        "--subset", choices=SUBSETS, default="test", help="which clips of the split (default: test)"
     )
-    parser.add_argument("--report", metavar="DIR", help="write JSON, CSV and a confusion matrix")
+    parser.add_argument(
+        "--side", dest="subset", choices=SUBSETS, default="test", help=argparse.SUPPRESS
+    )
+    parser.add_argument(
+        "--report",
+        metavar="DIR",
+        help="write JSON, CSV and a confusion matrix (drawn where matplotlib is installed)",
+    )
     parser.add_argument("--json", action="store_true", help="print the figures as one JSON object")
     parser.add_argument(
         "--write-card", action="store_true", help="put the figures into the bundle's card"
@@ -48,46 +56,44 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate and print."""
-    try:
-        from actionstream.evaluation.evaluate import evaluate, write_report
-    except ImportError:
-        raise MissingExtraError("evaluation", "train") from None
-    from actionstream.bundle.folder import open_bundle, resolve
+    from actionstream.evaluation.evaluate import evaluate
+    from actionstream.evaluation.report import to_text, write_report
     from actionstream.progress import ProgressBar
     from actionstream.recognizer import load
 
-    if args.write_card and args.side != "test":
-        raise DatasetError("--write-card is for the test list: leave --side away")
-    split, others = load_split(args), load_no_action(args)
-    clips = _clips(split, args.side)
+    if args.write_card and args.subset != "test":
+        raise DatasetError("--write-card is for the test list: leave --subset away")
+    split, negatives = load_split(args), load_no_action(args)
     model = load(args.bundle, threads=args.threads)
-    doubt = _doubt(model.card.training, split, args.side)
+    doubt = _doubt(model.card.training, split, args.subset)
     _warn(doubt, refuse=args.write_card)
-    _check_leaks(split, args.side, model.labels, others)
+    _check_leaks(split, args.subset, model.labels, negatives)
+    asked = split.subsets if args.subset == "all" else (args.subset,)
     with ProgressBar() as bar:
         found = evaluate(
             model,
-            [clip for clip in clips if clip.label in model.labels],
-            listed=sum(
-                split.listed_of(side, model.labels)
-                for side in split.sides
-                if args.side in (side, "all")
-            ),
-            others=others,
+            _clips(split, args.subset),
+            listed=sum(split.listed_of(subset, model.labels) for subset in asked),
+            negatives=negatives,
             comparable=not doubt,
             progress=bar,
         )
-    print(json.dumps(found.to_dict()) if args.json else found.to_text())
+    print(json.dumps(found.to_dict()) if args.json else to_text(found))
     if args.report:
         write_report(found, Path(args.report))
     if args.write_card:
-        from actionstream.training.measure import write_figures
-
-        write_figures(open_bundle(resolve(args.bundle)), found, split.name)
+        _write_card(args.bundle, found, split)
     return 1 if found.failed else 0
 
 
-def _doubt(trained: TrainingCard, split: Split, side: str) -> str:
+def _write_card(bundle: str, found: Evaluation, split: Split) -> None:
+    from actionstream.bundle.folder import open_bundle, resolve
+    from actionstream.evaluation.write_card import write_figures
+
+    write_figures(open_bundle(resolve(bundle)), found, split.name)
+
+
+def _doubt(trained: TrainingCard, split: Split, subset: str) -> str:
     """Why the figures would not be what they look like; "" if they are."""
     if trained.split != split.name:
         return (
@@ -95,9 +101,9 @@ def _doubt(trained: TrainingCard, split: Split, side: str) -> str:
             "may be ones that it has seen"
         )
     if split.leaking or not trained.comparable:
-        return f"clips of one source are on both sides of {split.name!r}"
-    if side in ("train", "all"):
-        return "the model was trained on clips of this side"
+        return f"clips of one source are in several subsets of {split.name!r}"
+    if subset in ("train", "all"):
+        return "the model was trained on clips of this subset"
     return ""
 
 
@@ -111,21 +117,24 @@ def _warn(doubt: str, *, refuse: bool) -> None:
     print(f"actionstream: {message}", file=sys.stderr)
 
 
-def _check_leaks(split: Split, side: str, labels: Sequence[str], others: Sequence[Clip]) -> None:
-    """The guard, for the clips that matter: with "all" the sides are one, nothing is compared."""
+def _check_leaks(
+    split: Split, subset: str, labels: Sequence[str], negatives: Sequence[Clip]
+) -> None:
+    """The guard, for the clips that matter: with "all" the subsets are one, nothing is compared."""
     from actionstream.datasets import check_leaks
+    from actionstream.evaluation.evaluate import match_labels
 
     if split.leaking:
         return
-    sides = {"all": split.clips} if side == "all" else split.sides
-    known = {name: [c for c in clips if c.label in labels] for name, clips in sides.items()}
-    there = {name: clips for name, clips in {**known, "others": others}.items() if clips}
+    subsets = {"all": split.clips} if subset == "all" else split.subsets
+    known = {name: match_labels(clips, labels)[0] for name, clips in subsets.items()}
+    there = {name: clips for name, clips in {**known, "negatives": negatives}.items() if clips}
     if len(there) > 1:
         check_leaks(there)
 
 
-def _clips(split: Split, side: str) -> tuple[Clip, ...]:
-    clips = split.clips if side == "all" else getattr(split, side)
+def _clips(split: Split, subset: str) -> tuple[Clip, ...]:
+    clips = split.clips if subset == "all" else split.subsets[subset]
     if not clips:
-        raise DatasetError(f"{split.name}: there is no clip on the side {side!r}")
+        raise DatasetError(f"{split.name}: there is no clip in the subset {subset!r}")
     return tuple(clips)

@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
         raise MissingExtraError("export", "train")
     if args.recipe is None:
         return _export_run(args)
-    from actionstream.training.classic import import_classic, read_labels
+    from actionstream.training.import_classic import import_classic, read_labels
 
     if args.labels is None:
         raise TrainingError("--recipe classic needs --labels FILE, one label a line")
@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _export_run(args: argparse.Namespace) -> int:
-    from actionstream.training.final import export_checkpoint
+    from actionstream.training.common.export import export_checkpoint
 
     print(export_checkpoint(Path(args.checkpoint), Path(args.to), overwrite=args.overwrite).path)
     return 0

@@ -10,62 +10,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from actionstream.cli.data import LAYOUTS
+from actionstream.cli.data import add_data_options, load_no_action, load_split
 from actionstream.cli.options import at_least_one
 from actionstream.errors import MissingExtraError, TrainingError
+from actionstream.progress import ProgressBar
 
 if TYPE_CHECKING:
-    from actionstream.datasets.clips import Clip, Split
-
-CLASSIC = "classic"
-
-
-def add_data_options(parser: argparse.ArgumentParser) -> None:
-    """`--data`, `--layout`, `--lists`, `--split`, `--labels`, `--others`."""
-    group = parser.add_argument_group("data")
-    group.add_argument("--data", required=True, metavar="DIR", help="the data set's folder")
-    group.add_argument(
-        "--layout", choices=LAYOUTS, default="ucf101", help="how it is laid out (default: ucf101)"
-    )
-    group.add_argument("--lists", metavar="PATH", help="folder of the official lists, or the CSV")
-    group.add_argument(
-        "--split", type=int, choices=(1, 2, 3), default=1, help="official split (default: 1)"
-    )
-    group.add_argument(
-        "--labels", metavar="A,B,...", help="only these classes (default: all at hand)"
-    )
-    group.add_argument(
-        "--others",
-        metavar="DIR",
-        help="folder of clips of other actions or none, with or without a labels.csv: "
-        '"no known action" is fitted (train) or measured (evaluate) on them',
-    )
-
-
-def load_split(args: argparse.Namespace) -> Split:
-    """The split that the options name.
-
-    A test side that has to be drawn is the same for every --seed of `train`, and for `evaluate`.
-    """
-    from actionstream.datasets import load_dataset
-
-    labels = args.labels.split(",") if args.labels else None
-    return load_dataset(
-        args.data, args.layout, split=args.split, lists=args.lists, labels=labels, seed=0
-    )
-
-
-def load_no_action(args: argparse.Namespace) -> tuple[Clip, ...]:
-    """The clips of --others, without labels; none if it is not given.
-
-    Groups are the column `shows` of its labels.csv, or else `source`; the first folder below it,
-    or the clip itself, where there is no labels.csv.
-    """
-    if args.others is None:
-        return ()
-    from actionstream.datasets import load_others
-
-    return load_others(args.others, group=("shows", "source"))
+    from actionstream.datasets.split import Split
 
 
 def add_parser(subparsers: Any) -> None:
@@ -80,6 +31,14 @@ def add_parser(subparsers: Any) -> None:
     )
     add_data_options(parser)
     group = parser.add_argument_group("training")
+    group.add_argument(
+        "--extra",
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="further clips of the same labels to train on, in a folder with a labels.csv (columns "
+        "file, label, source); may be given several times",
+    )
     group.add_argument(
         "--recipe", default="lite2", metavar="NAME", help="lite2, lite0 or classic (default: lite2)"
     )
@@ -98,8 +57,8 @@ def add_parser(subparsers: Any) -> None:
         "--seed",
         type=int,
         default=0,
-        help="of folds, first weights, order and windows; the stored views, and a test side that "
-        "is drawn, are the same for every seed (default: 0)",
+        help="of folds, first weights, order and windows; the stored views, and test clips that "
+        "are drawn, are the same for every seed (default: 0)",
     )
     group.add_argument("--out", metavar="DIR", help="the run's folder (default: runs/RECIPE)")
     group.add_argument("--store", metavar="DIR", help="feature store (default: runs/store)")
@@ -122,63 +81,49 @@ def run(args: argparse.Namespace) -> int:
     """Train; prints the bundle's folder."""
     if find_spec("torch") is None or find_spec("timm") is None:
         raise MissingExtraError("training", "train")
-    return _classic(args) if args.recipe == CLASSIC else _train(args)
-
-
-def _train(args: argparse.Namespace) -> int:
     from actionstream.bundle.folder import resolve
-    from actionstream.training.recipe import find_recipe
-    from actionstream.training.run import Settings, experiment, train
+    from actionstream.training.common.recipe import FeatureRecipe, Settings, find_recipe
 
     recipe = find_recipe(args.recipe, dict(_change(one) for one in args.set))
     settings = Settings(
-        folder=_folder(args),
+        folder=Path(args.out or f"runs/{args.recipe}"),
         store=Path(args.store or "runs/store"),
         seed=args.seed,
         resume=args.resume,
         weights=Path(args.weights) if args.weights else None,
         init=resolve(args.init) if args.init else None,
         workers=args.workers,
+        device=args.device,
         name=args.name,
         command=shlex.join(["actionstream", *_portable(sys.argv[1:])]),
     )
-    split, others = load_split(args), load_no_action(args)
+    split, negatives = _load(args), load_no_action(args)
     with _Stages() as stages:
-        if args.experiment:
-            record = experiment(split, others, recipe, settings, stages)
-            print(json.dumps(record))
-            return 0
-        bundle = train(split, others, recipe, settings, stages)
+        if isinstance(recipe, FeatureRecipe):
+            from actionstream.training.features.train import experiment, train
+
+            if args.experiment:
+                print(json.dumps(experiment(split, negatives, recipe, settings, stages)))
+                return 0
+            bundle = train(split, negatives, recipe, settings, stages)
+        else:
+            from actionstream.training.end_to_end import train as end_to_end
+
+            if args.init or args.experiment:
+                raise TrainingError(f"--init and --experiment are not for {args.recipe}")
+            bundle = end_to_end.train(split, negatives, recipe, settings, stages)
     print(bundle.path)
     return 0
 
 
-def _classic(args: argparse.Namespace) -> int:
-    from actionstream.training.finetune import train_frames_command
+def _load(args: argparse.Namespace) -> Split:
+    """The split with the clips of every --extra among its training clips."""
+    from actionstream.datasets import add_clips, load_labelled
 
-    if args.set or args.init or args.experiment:
-        raise TrainingError("--set, --init and --experiment are not for the recipe classic")
-    with _Stages() as stages:
-        bundle = train_frames_command(
-            load_split(args),
-            CLASSIC,
-            _folder(args),
-            weights=Path(args.weights) if args.weights else None,
-            seed=args.seed,
-            resume=args.resume,
-            device=args.device,
-            report=stages,
-            others=load_no_action(args),
-            workers=args.workers,
-            command=shlex.join(["actionstream", *_portable(sys.argv[1:])]),
-            name=args.name,
-        )
-    print(bundle.path)
-    return 0
-
-
-def _folder(args: argparse.Namespace) -> Path:
-    return Path(args.out or f"runs/{args.recipe}")
+    split = load_split(args)
+    for folder in args.extra:
+        split = add_clips(split, load_labelled(folder))
+    return split
 
 
 def _change(text: str) -> tuple[str, Any]:
@@ -202,36 +147,12 @@ def _without_folder(word: str) -> str:
     return option + sign + (Path(value).name if Path(value).is_absolute() else value)
 
 
-class _Stages:
-    """Progress with the time left, a line a stage, on stderr; plain lines where nobody watches."""
+class _Stages(ProgressBar):
+    """The bar; where stderr is no terminal, a plain line when a stage begins, every 100 steps and
+    at its end.
+    """
 
-    def __init__(self) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-        console = Console(stderr=True)
-        self._terminal = console.is_terminal
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.completed:.0f}/{task.total:.0f}"),
-            TimeRemainingColumn(),
-            console=console,
-            disable=not console.is_terminal,
-        )
-        self._tasks: dict[str, Any] = {}
-
-    def __enter__(self) -> _Stages:
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-    def __call__(self, what: str, done: float, total: float) -> None:
-        name = what.split(",")[0]
-        if name not in self._tasks:
-            self._tasks[name] = self._progress.add_task(what, total=total)
-        self._progress.update(self._tasks[name], completed=done, total=total, description=what)
-        if not self._terminal and (done == total or done % 100 == 0):
-            print(f"{what}: {done:.0f}/{total:.0f}", file=sys.stderr, flush=True)
+    def __call__(self, done: float, total: float | None, what: str, /) -> None:
+        super().__call__(done, total, what)
+        if not sys.stderr.isatty() and (done in (0, total) or done % 100 == 0):
+            print(f"{what}: {done:.0f}/{total or 0:.0f}", file=sys.stderr, flush=True)

@@ -38,7 +38,7 @@ class CheckReport:
     """What `check_dataset` found.
 
     `counts`: clips by label and subset. `unused`: videos in no subset of the split. `unread`:
-    videos with an ending that is not read. `opened`: how many clips were opened, of which `unreadable`
+    videos with an ending that is not read. `opened`: how many clips, of which `unreadable`
     could not be decoded. `duplicates`: same bytes in one subset. `leaks`: sentences, one origin in
     two subsets. `folders`: sentences on folder names. `refused`: why `train` will refuse the data.
     `unmeasured`: labels that `evaluate` finds no test clip of.

@@ -1,0 +1,1 @@
+"""What both ways of training share: recipes, looks, train state, calibration, card, export."""

@@ -1,0 +1,1 @@
+"""Encoder and head trained together, end to end, on frames that are decoded in every epoch."""
