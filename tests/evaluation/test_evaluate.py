@@ -9,14 +9,17 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-import bundles
 import clips
 import numpy as np
+import plain_bundle
 import pytest
 import tiny
 from cli_process import environment
+from safetensors.numpy import save_file
 
-from actionstream.bundle.folder import open_bundle
+from actionstream.bundle import card as cards
+from actionstream.bundle.card import Card
+from actionstream.bundle.folder import open_bundle, write_bundle
 from actionstream.datasets import Clip
 from actionstream.errors import BundleError, DatasetError
 from actionstream.evaluation.evaluate import Evaluation, Outcome, evaluate, match_labels
@@ -24,8 +27,6 @@ from actionstream.evaluation.report import find_fonts, to_text, write_report
 from actionstream.evaluation.write_card import write_figures
 from actionstream.recognizer import Recognizer
 from actionstream.results import Answer
-
-pytestmark = pytest.mark.torch
 
 LABELS = ("PushUps", "JumpRope", "Lunges")
 
@@ -106,7 +107,9 @@ def test_what_is_not_comparable_says_so(made: Evaluation, tmp_path: Path) -> Non
     assert '"comparable": false' in (tmp_path / "doubtful" / "evaluation.json").read_text()
     pictures = [(tmp_path / n / "confusion.png").read_bytes() for n in ("doubtful", "made")]
     assert pictures[0] != pictures[1]  # it has a title
-    bundle = write_figures(open_bundle(bundles.small_bundle(tmp_path / "b")), doubtful, "split 1")
+    bundle = write_figures(
+        open_bundle(plain_bundle.plain_bundle(tmp_path / "b")), doubtful, "split 1"
+    )
     measured = [one for one in bundle.card.measured.figures if one.how != "made up for a test"]
     assert len(measured) == 5
     assert all(one.how.endswith("; not comparable") for one in measured)
@@ -201,7 +204,7 @@ def test_what_cannot_be_evaluated(colours: dict[str, Path], tmp_path: Path) -> N
 
 
 def test_figures_go_into_the_card_and_nowhere_else(made: Evaluation, tmp_path: Path) -> None:
-    before = open_bundle(bundles.small_bundle(tmp_path / "bundle"))
+    before = open_bundle(plain_bundle.plain_bundle(tmp_path / "bundle"))
     weights = {name: (before.path / name).read_bytes() for name in before.card.files}
     after = write_figures(before, made, "split 1")
     assert after.path == before.path
@@ -232,8 +235,23 @@ def test_figures_go_into_the_card_and_nowhere_else(made: Evaluation, tmp_path: P
     )
 
 
+def test_what_the_bundle_has_besides_is_kept(made: Evaluation, tmp_path: Path) -> None:
+    def make(place: Path) -> None:
+        plain_bundle.write_parts(place)
+        save_file({"means": np.ones((3, 4), np.float32)}, place / "memory.safetensors")
+
+    def make_card(files: dict[str, str]) -> Card:
+        return cards.parse(json.dumps(plain_bundle.card_content(files)))
+
+    before = write_bundle(tmp_path / "b", make, make_card)
+    after = write_figures(before, made, "split 1")
+    assert after.card.files == before.card.files
+    assert "memory.safetensors" in after.card.files
+    assert open_bundle(after.path).fingerprint == after.fingerprint
+
+
 def test_a_card_of_other_files_is_refused(made: Evaluation, tmp_path: Path) -> None:
-    bundle = write_figures(open_bundle(bundles.small_bundle(tmp_path / "b")), made, "split 1")
+    bundle = write_figures(open_bundle(plain_bundle.plain_bundle(tmp_path / "b")), made, "split 1")
     with (bundle.path / "head.onnx").open("ab") as file:
         file.write(b"0")
     with pytest.raises(BundleError, match=r"head\.onnx"):

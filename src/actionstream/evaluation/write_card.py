@@ -33,7 +33,7 @@ def write_figures(bundle: Bundle, evaluation: Evaluation, split: str) -> Bundle:
     }
 
     def make(place: Path) -> None:
-        for name in cards.BUNDLE_FILES:
+        for name in bundle.card.files:
             shutil.copyfile(bundle.path / name, place / name)
 
     def make_card(files: dict[str, str]) -> Card:
