@@ -26,7 +26,7 @@ import onnx
 import actionstream
 from actionstream.bundle.folder import open_bundle, resolve
 from actionstream.training.assemble import assemble
-from actionstream.training.export import library_versions
+from actionstream.training.common.export import library_versions
 from actionstream.training.storage import with_float16_storage
 
 LICENCE = Path(__file__).parents[1] / "LICENSES" / "BlazePose.txt"

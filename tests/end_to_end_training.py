@@ -10,7 +10,8 @@ import moving
 import torch
 
 from actionstream.training.common.recipe import CLASSIC, EndToEndRecipe, Phase, Settings
-from actionstream.training.end_to_end.train import hold_out, train_networks
+from actionstream.training.end_to_end.fit_networks import train_networks
+from actionstream.training.end_to_end.train import hold_out
 
 TINY: EndToEndRecipe = replace(
     CLASSIC,

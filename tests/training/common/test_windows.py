@@ -69,9 +69,8 @@ def test_random_windows_are_among_those_that_inference_reads() -> None:
 @pytest.mark.parametrize("filled", [[1] * 20, [2, 1, 5, 1, 1], [1, 1]])
 def test_windows_equal_the_rings_of_a_stream(filled: list[int]) -> None:
     """The store's windows against `stream.window` on the same looks."""
-    pytest.importorskip("actionstream.inference.stream")
     from actionstream.inference.sampling import Clock
-    from actionstream.inference.stream import StreamState, window
+    from actionstream.inference.look import StreamState, window
 
     one = sample(filled)
     rings, ring = [], np.zeros((0, 3), np.float32)

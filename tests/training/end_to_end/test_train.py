@@ -31,16 +31,13 @@ from actionstream.progress import Progress
 from actionstream.training.common.calibrate import ClipOutput, fit_temperatures
 from actionstream.training.common.checkpoint import load_checkpoint
 from actionstream.training.common.recipe import CLASSIC, EndToEndRecipe, Phase, Settings
-from actionstream.training.end_to_end.train import (
+from actionstream.training.end_to_end.fit_networks import (
     TrainedNetworks,
     _Networks,
-    calibrate,
-    hold_out,
-    read_outputs,
-    train,
     train_networks,
     trained_modules,
 )
+from actionstream.training.end_to_end.train import calibrate, hold_out, read_outputs, train
 
 pytestmark = pytest.mark.torch
 

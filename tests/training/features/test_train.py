@@ -275,7 +275,7 @@ def test_the_final_head_is_trained_on_all_clips(
 ) -> None:
     """The bundle's head is `fit_head` on the whole list, not one of the folds'."""
     found, served = build_networks(done.bundle)
-    encoder = build_encoder("efficientnet_lite0_bands").eval()
+    encoder = build_encoder("efficientnet_lite0_bands", input_size=192).eval()
     pictures = torch.from_numpy(bundles.pictures(2, 192))
     with torch.inference_mode():  # the bundle's batch norms are folded into the convolutions
         torch.testing.assert_close(found(pictures), encoder(pictures), atol=1e-4, rtol=1e-4)
