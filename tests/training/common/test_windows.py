@@ -68,14 +68,13 @@ def test_random_windows_are_among_those_that_inference_reads() -> None:
 
 @pytest.mark.parametrize("filled", [[1] * 20, [2, 1, 5, 1, 1], [1, 1]])
 def test_windows_equal_the_rings_of_a_stream(filled: list[int]) -> None:
-    """The store's windows against `stream.window` on the same looks."""
-    from actionstream.inference.sampling import Clock
+    """The store's windows against `look.window` on the same looks."""
     from actionstream.inference.look import StreamState, window
 
     one = sample(filled)
     rings, ring = [], np.zeros((0, 3), np.float32)
     for feature, count in zip(rows(len(filled)).astype(np.float32), filled, strict=True):
         ring = np.concatenate([ring, np.repeat(feature[None], count, axis=0)])[-WINDOW:]
-        rings.append(window(StreamState(Clock(), ring, len(ring))))
+        rings.append(window(StreamState(ring=ring)))
     expected = [r for r, end in zip(rings, one.ends, strict=True) if end >= 6] or rings[-1:]
     assert np.array_equal(inference_windows(one, 6), np.stack(expected))
