@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from cli_process import COMMAND, Result, Run, environment
 from clips import make_clip
+from damage import scrambled_sound
 
 from actionstream.draw import display_name
 from actionstream.recognizer import Recognizer
@@ -240,6 +241,14 @@ def test_a_skeleton_without_a_video_or_a_pose_is_refused(
         done = run_cli(*words, "--skeleton", "--model", model)
         assert done.code == 2
         assert said in done.err
+
+
+def test_what_became_of_the_sound_is_said(predict: Predict, tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "noise.ts", frames=50, audio="aac")
+    scrambled_sound(clip, every=2)
+    done = predict("noise.ts", "--json", "--annotate", "out.mp4")
+    assert done.code == 0
+    assert "actionstream: --annotate: out.mp4: damaged packets of its sound, left out" in done.err
 
 
 def test_annotate_many_into_a_folder(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from actionstream.inference.sampling import (
@@ -199,6 +199,7 @@ def test_law_dropping_frames_that_are_not_due_changes_nothing(
 
 
 @given(times=growing_times(0.6))
+@example(times=[0.145, 0.344])  # "due" and "filled" rounded differently once
 def test_law_each_tick_is_filled_once_and_in_time(times: list[float]) -> None:
     """Without gaps the ticks filled are those that the last look has passed, all of them."""
     found = looks(times)

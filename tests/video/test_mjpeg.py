@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from clips import index_of, picture
 
-from actionstream.errors import UnsupportedVideoError, VideoTooLargeError
+from actionstream.errors import UnsupportedVideoError, VideoTimeoutError, VideoTooLargeError
 from actionstream.video import Backoff, Limits, LiveSource
 from actionstream.video.mjpeg import picture_in
 from actionstream.video.still import encode_jpeg
@@ -36,6 +36,7 @@ PARTS = {
 
 class _Camera(BaseHTTPRequestHandler):
     asked = 0
+    over = threading.Event()
 
     def log_message(self, *_: object) -> None:
         pass
@@ -50,11 +51,13 @@ class _Camera(BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
         self.end_headers()
-        before, behind = PARTS[kind]
+        before, behind = PARTS[kind.removesuffix("-hangs")]
         for jpeg in JPEGS:
             part = before.format(len(jpeg)).encode() + jpeg + behind.encode()
             for start in range(0, len(part), 700):  # as a network cuts it
                 self.wfile.write(part[start : start + 700])
+        if kind.endswith("-hangs"):
+            self.over.wait(20)
         return None
 
     def _whole(self, kind: str, body: bytes) -> None:
@@ -70,6 +73,7 @@ def camera() -> Iterator[str]:
     with ThreadingHTTPServer(("127.0.0.1", 0), _Camera) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
+        _Camera.over.set()
         server.shutdown()
 
 
@@ -83,6 +87,16 @@ def test_parts_as_cameras_write_them(camera: str, kind: str) -> None:
     assert seen == sorted(seen)
     assert set(seen) <= set(range(20))
     assert (source.connections, source.corrupt_packets) == (1, 0)
+
+
+def test_what_ended_the_pictures_is_said_not_what_ffmpeg_said_before(camera: str) -> None:
+    source = LiveSource(
+        f"{camera}/boundary-behind-hangs", backoff=ONCE, limits=Limits(read_timeout_seconds=1)
+    )
+    with source, pytest.raises(VideoTimeoutError, match="did not answer in time"):
+        for _ in source:
+            pass
+    assert source.frames_read == 20
 
 
 def test_a_single_picture_is_asked_for_again(camera: str) -> None:

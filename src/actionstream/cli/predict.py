@@ -177,7 +177,7 @@ class _Job:
         assert source.path is not None
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            annotate(
+            said = annotate(
                 source.path,
                 answer,
                 target,
@@ -190,6 +190,9 @@ class _Job:
                 _say(f"--annotate: {error}")
             return False
         self.written.append(target)
+        for notice in said:
+            with self._bar.paused():
+                _say(f"--annotate: {target}: {notice.message}")
         return True
 
     def _report(self, start: float, part: float) -> Progress:

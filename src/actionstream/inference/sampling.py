@@ -91,8 +91,13 @@ def _judge(clock: Clock, time_seconds: float, rule: SamplingRule) -> Moment:
     since = clock.start_seconds if clock.last_look_seconds is None else clock.last_look_seconds
     if time_seconds - since > rule.reset_after_seconds + TOLERANCE_SECONDS:
         return "reset"
-    tick_seconds = clock.start_seconds + clock.next_tick * rule.spacing_seconds
-    return "due" if time_seconds >= tick_seconds - TOLERANCE_SECONDS else "not_due"
+    passed = _newest_tick(clock.start_seconds, time_seconds, rule)
+    return "due" if passed >= clock.next_tick else "not_due"
+
+
+def _newest_tick(start_seconds: float, time_seconds: float, rule: SamplingRule) -> int:
+    """In one place: "due" and "filled" must round alike."""
+    return math.floor((time_seconds - start_seconds + TOLERANCE_SECONDS) / rule.spacing_seconds)
 
 
 def fill(clock: Clock, time_seconds: float, rule: SamplingRule) -> tuple[Clock, int]:
@@ -103,7 +108,6 @@ def fill(clock: Clock, time_seconds: float, rule: SamplingRule) -> tuple[Clock, 
     """
     if clock.start_seconds is None:
         raise ValueError("a look cannot enter a stream that has seen no frame")
-    passed = (time_seconds - clock.start_seconds + TOLERANCE_SECONDS) / rule.spacing_seconds
-    last = max(math.floor(passed), clock.next_tick)
+    last = max(_newest_tick(clock.start_seconds, time_seconds, rule), clock.next_tick)
     filled = last + 1 - clock.next_tick
     return replace(clock, next_tick=last + 1, last_look_seconds=time_seconds), filled

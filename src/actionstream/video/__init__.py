@@ -1,13 +1,11 @@
 """Video in and out. PyAV is used here and nowhere else."""
 
-from actionstream.video.formats import VIDEO_EXTENSIONS, find_videos
-from actionstream.video.limits import DEFAULT_LIMITS, Limits
+from actionstream.video.files import DEFAULT_LIMITS, VIDEO_EXTENSIONS, Limits, find_videos
 from actionstream.video.picture import DecodedFrame
-from actionstream.video.probe import VideoProbe, probe
-from actionstream.video.reader import VideoReader
+from actionstream.video.reader import VideoProbe, VideoReader, probe
 from actionstream.video.source import Backoff, LiveSource, LiveState
+from actionstream.video.still import fitted, from_webrtc, to_webrtc
 from actionstream.video.transcode import browser_playable, to_browser_mp4
-from actionstream.video.webrtc import fitted, from_webrtc, to_webrtc
 from actionstream.video.writer import VideoWriter
 
 __all__ = [

@@ -14,16 +14,9 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from actionstream.concurrency import default_threads
-from actionstream.video.limits import Limits
+from actionstream.video.files import Limits
 from actionstream.video.opening import check_pixels, explain
-from actionstream.video.timing import (
-    DisplayOrder,
-    Rate,
-    Stamp,
-    Stamped,
-    measure_rate,
-    stamps_in_seconds,
-)
+from actionstream.video.timing import DisplayOrder, Rate, Stamp, Stamped, stamped_rate
 
 log = logging.getLogger(__name__)
 
@@ -32,19 +25,12 @@ BYTES_AHEAD = 8 << 20
 FAILURES_BEFORE_RESET = 8  # refused packets in a row after which the decoder is reset
 
 
-def header_rate(stream: VideoStream) -> float | None:
-    """Frames a second, as the file says; None if it does not."""
-    rates = (stream.average_rate, stream.guessed_rate, stream.base_rate)
-    return next((float(rate) for rate in rates if rate), None)
-
-
 class Decoder:
     """Decodes one video stream of an open container; one pass, bounded memory.
 
     `corrupt_packets` counts what was damaged: packets that the demuxer marks, packets that the
     decoder refuses, failed reads that were followed by more data, and frames marked corrupt.
     `broke_off` is True once reading ended with an error instead of at the end.
-    `swapped` counts frames whose stamps were put into the order of showing.
     """
 
     def __init__(
@@ -60,8 +46,9 @@ class Decoder:
         if threads is not None and threads < 1:
             raise ValueError(f"threads must be 1 or more, got {threads}")
         self.corrupt_packets = 0
+        self.remark = ""
         self.broke_off = False
-        self.numbers_only = container.format.name == "avi"  # it numbers packets and has no times
+        self._numbers_only = container.format.name == "avi"  # it numbers packets and has no times
         self._source, self._container, self._stream = source, container, stream
         self._limits = limits
         self._context = stream.codec_context
@@ -78,7 +65,8 @@ class Decoder:
 
     @property
     def swapped(self) -> int:
-        return self._order.swapped
+        """Frames whose stamps, meant as times, were put into the order of showing."""
+        return 0 if self._numbers_only else self._order.swapped
 
     def rate(self) -> Rate:
         """The rate that the first packets' stamps and the header tell; they are not lost."""
@@ -89,8 +77,7 @@ class Decoder:
             count = len(self._first)
             if count >= PACKETS_AHEAD or (size > BYTES_AHEAD and count >= FEWEST_AHEAD):
                 break
-        stamps = [self._stamp(packet) for packet in self._first]
-        return measure_rate(stamps_in_seconds(stamps, self._stream), header_rate(self._stream))
+        return stamped_rate([self._stamp(packet) for packet in self._first], self._stream)
 
     def stamped(self) -> Generator[Stamped, None, None]:
         """The frames in the order of showing, with their stamps on the stream's clock.
@@ -99,34 +86,26 @@ class Decoder:
             VideoTooLargeError: a frame over the limit.
             VideoTimeoutError: a packet that did not come in time.
         """
-        for packet in chain(self._first, self._packets_ahead):
-            packet.pts = self._order.fed(self._stamp(packet))
-            for frame in self._checked(self._decode(packet)):
-                yield from self._order.came(frame)
-            if self._gave_up():
-                yield from self._order.rest()
-                return
-        for frame in self._checked(self._decode(None)):
+        for frame in self.frames(self._numbered()):
             yield from self._order.came(frame)
         yield from self._order.rest()
 
-    def frames(self) -> Generator[VideoFrame, None, None]:
+    def frames(self, packets: Iterator[Packet[VideoStream]] | None = None) -> Iterator[VideoFrame]:
         """The frames of a live stream, whose clock is not looked at; raises as `stamped`."""
-        for packet in self._packets():
+        for packet in chain(packets or self._packets_ahead, [None]):
             yield from self._checked(self._decode(packet))
-            if self._gave_up():
+            if self._failures > self._limits.max_consecutive_corrupt_packets:
+                log.warning("%s: given up after %d bad packets", self._source, self._failures)
+                self.broke_off = True
                 return
-        yield from self._checked(self._decode(None))
+
+    def _numbered(self) -> Iterator[Packet[VideoStream]]:
+        for packet in chain(self._first, self._packets_ahead):
+            packet.pts = self._order.fed(self._stamp(packet))
+            yield packet
 
     def _stamp(self, packet: Packet[VideoStream]) -> Stamp:
-        return packet.dts if self.numbers_only or packet.pts is None else packet.pts
-
-    def _gave_up(self) -> bool:
-        if self._failures <= self._limits.max_consecutive_corrupt_packets:
-            return False
-        log.warning("%s: given up after %d bad packets", self._source, self._failures)
-        self.broke_off = True
-        return True
+        return packet.dts if self._numbers_only or packet.pts is None else packet.pts
 
     def _packets(self) -> Iterator[Packet[VideoStream]]:
         """The packets of the stream; a failed read is tried again a bounded number of times."""

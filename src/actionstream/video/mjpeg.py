@@ -18,7 +18,7 @@ from av.video.frame import VideoFrame
 
 from actionstream.errors import UnreadableVideoError, UnsupportedVideoError, VideoError
 from actionstream.video.address import LiveAddress
-from actionstream.video.limits import Limits
+from actionstream.video.files import Limits
 from actionstream.video.opening import check_pixels
 
 MAX_PICTURE_BYTES = 32 << 20
@@ -30,15 +30,19 @@ _PART_OF_SCAN = (0x00, *range(0xD0, 0xD8), 0xFF)  # after 0xFF: a plain 0xFF, re
 
 
 class Pictures:
-    """The pictures of an address, as `frames`; `single` once it is known to give one a time.
+    """The pictures of an address, as `frames`; `remark` says if it gives one a time.
 
     `wait` sleeps for so many seconds and says whether to end.
     """
 
     def __init__(self, address: LiveAddress, limits: Limits, wait: Callable[[float], bool]) -> None:
-        self.single = False
-        self.corrupt = 0
+        self.corrupt_packets = 0
         self._address, self._limits, self._wait = address, limits, wait
+        self._single = False
+
+    @property
+    def remark(self) -> str:
+        return ", a single picture that is asked for again" if self._single else ""
 
     def frames(self) -> Iterator[VideoFrame]:
         """Decoded pictures, until the stream ends; those of a single-picture address do not end.
@@ -56,13 +60,13 @@ class Pictures:
                 if kind == "text/html":
                     cause = "a web page, not a stream: give the address of the picture in it"
                     raise UnsupportedVideoError(self._address.shown, cause)
-                self.single = kind.startswith("image/") and "Content-Length" in reply.headers
+                self._single = kind.startswith("image/") and "Content-Length" in reply.headers
                 for picture in self._split(reply):
                     count += 1
                     yield from self._decode(decoder, picture)
-                self.single |= kind.startswith("image/") and count == 1
+                self._single |= kind.startswith("image/") and count == 1
             pause = POLL_SECONDS - (time.monotonic() - asked)
-            ended = not (self.single and count) or self._wait(max(0.0, pause))
+            ended = not (self._single and count) or self._wait(max(0.0, pause))
 
     def _split(self, reply: HTTPResponse) -> Iterator[bytes]:
         buffer = bytearray()
@@ -79,7 +83,7 @@ class Pictures:
         try:
             frames = decoder.decode(av.Packet(picture))
         except av.FFmpegError:
-            self.corrupt += 1
+            self.corrupt_packets += 1
             return []
         for frame in frames:
             check_pixels(self._address.shown, frame.width, frame.height, self._limits)

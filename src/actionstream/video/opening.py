@@ -28,7 +28,7 @@ from actionstream.errors import (
     VideoTooLargeError,
 )
 from actionstream.video.boxes import read_boxes
-from actionstream.video.limits import Limits
+from actionstream.video.files import Limits
 
 log = logging.getLogger(__name__)
 
@@ -138,15 +138,13 @@ def open_file(path: Path | str, *, limits: Limits) -> InputContainer:
 
 def _refuse_other_kinds(path: Path | str, file: Path) -> None:
     with file.open("rb") as stream:
-        beginning = stream.read(_LONGEST_BEGINNING)
+        beginning = stream.read(_LONGEST_BEGINNING).removeprefix(b"\xef\xbb\xbf").lstrip()
     if _ANIMATED_WEBP.match(beginning):
         cause = "an animated WebP, which is not read: convert it to GIF or MP4"
         raise UnsupportedVideoError(path, cause)
-    beginning = beginning.removeprefix(b"\xef\xbb\xbf").lstrip()
-    for start, words in _LISTS:
-        if start.match(beginning):
-            cause = f"{words}, which would have other files opened, and is refused"
-            raise UnsupportedVideoError(path, cause)
+    for words in (words for start, words in _LISTS if start.match(beginning)):
+        cause = f"{words}, which would have other files opened, and is refused"
+        raise UnsupportedVideoError(path, cause)
 
 
 def no_frames(path: Path | str, container: InputContainer, damaged: int) -> VideoError:

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Literal, cast
 
-import av
-import av.filter
 import numpy as np
+from av.filter import Graph
 from av.sidedata.sidedata import Type as SideDataType
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
@@ -64,13 +63,7 @@ class Orientation:
     @property
     def mirrored(self) -> bool:
         """Whether columns are mirrored after the turn (selfies of some phones)."""
-        upright = Orientation.turned(self.rotation_degrees)
-        return self.flip_columns != upright.flip_columns
-
-    @classmethod
-    def turned(cls, degrees: QuarterTurn) -> Orientation:
-        """The orientation of a clockwise turn without mirroring."""
-        return cls(degrees in (90, 270), degrees in (90, 180), degrees in (180, 270))
+        return self.transpose ^ self.flip_columns ^ self.flip_rows
 
     def apply(self, pixels: Pixels) -> Pixels:
         """Turn a picture [H, W, 3]; the result is contiguous."""
@@ -105,7 +98,7 @@ class Converter:
         self._rotation: int | None = None
         self._orientation = Orientation()
         self._reformatter = VideoReformatter()
-        self._field: _TopField | None = None
+        self._field: tuple[tuple[int, int, str], Graph] | None = None
 
     def to_rgb(self, frame: VideoFrame) -> Pixels:
         """The frame as contiguous uint8 [H, W, 3], upright."""
@@ -141,34 +134,21 @@ class Converter:
         neighbours of a frame, that is work on frames that nobody looks at; the half height that
         is left is still more than an encoder sees.
         """
-        if self._field is None or not self._field.fits(frame):
-            self._field = _TopField(frame)
-        return self._field.of(frame)
+        key = (frame.width, frame.height, frame.format.name)
+        if self._field is None or self._field[0] != key:
+            self._field = key, _field_filter(frame)
+        self._field[1].vpush(frame)
+        return self._field[1].vpull()
 
 
-class _TopField:
+def _field_filter(frame: VideoFrame) -> Graph:
     """FFmpeg's `field` filter for frames of one size and format (it moves no pixels)."""
-
-    def __init__(self, frame: VideoFrame) -> None:
-        self._key = (frame.width, frame.height, frame.format.name)
-        self._graph = av.filter.Graph()
-        self._graph.link_nodes(
-            self._graph.add_buffer(
-                width=frame.width,
-                height=frame.height,
-                format=frame.format,
-                time_base=frame.time_base or Fraction(1, 90000),
-            ),
-            self._graph.add("field", "type=top"),
-            self._graph.add("buffersink"),
-        ).configure()
-
-    def fits(self, frame: VideoFrame) -> bool:
-        return self._key == (frame.width, frame.height, frame.format.name)
-
-    def of(self, frame: VideoFrame) -> VideoFrame:
-        self._graph.vpush(frame)
-        return self._graph.vpull()
+    graph, time_base = Graph(), frame.time_base or Fraction(1, 90000)
+    source = graph.add_buffer(
+        width=frame.width, height=frame.height, format=frame.format, time_base=time_base
+    )
+    graph.link_nodes(source, graph.add("field", "type=top"), graph.add("buffersink")).configure()
+    return graph
 
 
 def _assumed_colorspace(frame: VideoFrame, height: int) -> int | None:

@@ -14,7 +14,7 @@ from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 
 from actionstream.results import Notice
-from actionstream.video.limits import DEFAULT_LIMITS, Limits
+from actionstream.video.files import DEFAULT_LIMITS
 from actionstream.video.opening import open_file
 from actionstream.video.timing import LEAP_SECONDS, Rate, RisingClock, stamps_in_seconds
 
@@ -60,9 +60,8 @@ def _is_whole(path: Path | str) -> bool:
     with open_file(path, limits=DEFAULT_LIMITS) as container:
         stream = container.streams.audio[0]
         context = stream.codec_context
-        if context.name not in COPIED_CODECS:
-            return False
-        if context.name != "aac" and context.sample_rate < MIN_COPIED_RATE:
+        slow_mp3 = context.name != "aac" and context.sample_rate < MIN_COPIED_RATE
+        if context.name not in COPIED_CODECS or slow_mp3:
             return False
         stamps = []
         try:
@@ -163,7 +162,7 @@ class SoundTrack:
                 yield frame, frame.time, frame.samples / frame.sample_rate
 
 
-def has_sound(path: Path | str, *, limits: Limits = DEFAULT_LIMITS) -> bool:
+def has_sound(path: Path | str) -> bool:
     """Whether the file has a sound track that can be decoded."""
-    with open_file(path, limits=limits) as container:
+    with open_file(path, limits=DEFAULT_LIMITS) as container:
         return any(stream.codec_context is not None for stream in container.streams.audio[:1])

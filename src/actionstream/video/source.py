@@ -14,7 +14,6 @@ from typing import Literal
 
 import av
 from av.container import InputContainer
-from av.video.frame import VideoFrame
 
 from actionstream.concurrency import Closing, Latest
 from actionstream.errors import (
@@ -28,7 +27,7 @@ from actionstream.errors import (
 )
 from actionstream.video.address import LiveAddress, parse_address
 from actionstream.video.decoding import Decoder
-from actionstream.video.limits import Limits
+from actionstream.video.files import Limits
 from actionstream.video.mjpeg import Pictures
 from actionstream.video.opening import choose_video
 from actionstream.video.picture import Converter, DecodedFrame
@@ -142,15 +141,12 @@ class LiveSource(Closing):
 
     def __next__(self) -> DecodedFrame:
         """Wait for a frame that was not handed out yet."""
-        self._start()
+        if self._thread.ident is None and not self._stop.is_set():
+            self._thread.start()
         frame = self._newest.take()
         if frame is None:
             raise StopIteration
         return frame
-
-    def _start(self) -> None:
-        if self._thread.ident is None and not self._stop.is_set():
-            self._thread.start()
 
     def close(self) -> None:
         """End the iteration. The connection is let go of at the latest after the read timeout."""
@@ -203,7 +199,7 @@ class LiveSource(Closing):
             return self._read_pictures(None)
         refused = False
         try:
-            with open_live(self._address, self._limits) as container:
+            with self._open() as container:
                 failure = self._read(container)
         except VideoError as error:
             return error
@@ -215,59 +211,61 @@ class LiveSource(Closing):
             return self._read_pictures(failure)
         return failure
 
+    def _open(self) -> InputContainer:
+        options = dict(self._address.options)
+        if self._address.kind == "network":
+            options["analyzeduration"] = ANALYSE_MICROSECONDS
+        return av.open(
+            self._address.url,
+            mode="r",
+            format=self._address.format,
+            container_options=options,
+            metadata_errors="replace",
+            timeout=(self._limits.open_timeout_seconds, self._limits.read_timeout_seconds),
+        )
+
     def _read(self, container: InputContainer) -> VideoError:
         stream = choose_video(self.name, container, self._limits, live=True)
         decoder = Decoder(
             self.name, container, stream, threads=self._threads, limits=self._limits, live=True
         )
-        converter, before = Converter(stream.sample_aspect_ratio), self.corrupt_packets
-        first = True
-        for frame in decoder.frames():
-            self.corrupt_packets = before + decoder.corrupt_packets
-            if not self._offer(frame, converter, "" if not first else stream.codec.name):
-                break
-            first = False
-        return self._ended(first)
+        return self._hand_out(decoder, Converter(stream.sample_aspect_ratio), stream.codec.name)
 
     def _read_pictures(self, failure: VideoError | None) -> VideoError:
         """Read as a browser would; `failure` is what FFmpeg said, if it was asked."""
         pictures = Pictures(self._address, self._limits, self._stop.wait)
-        converter, first, before = Converter(), True, self.corrupt_packets
+        frames_before = self.frames_read
         try:
-            for frame in pictures.frames():
-                self._as_pictures = True
-                self.corrupt_packets = before + pictures.corrupt
-                single = ", a single picture that is asked for again" if pictures.single else ""
-                if not self._offer(frame, converter, f"mjpeg{single}" if first else ""):
-                    break
-                first = False
+            ended = self._hand_out(pictures, Converter(), "mjpeg")
         except (UnsupportedVideoError, VideoTooLargeError) as error:
             return error
         except (VideoError, OSError, HTTPException, ValueError) as error:
-            return failure or explain_live(self._address, error)
-        return failure if first and failure is not None else self._ended(first)
+            ended = explain_live(self._address, error)
+        if failure is not None and self.frames_read == frames_before:
+            return failure
+        self._as_pictures = True
+        return ended
 
-    def _ended(self, without_frame: bool) -> VideoError:
-        if without_frame:
+    def _hand_out(self, read: Decoder | Pictures, converter: Converter, codec: str) -> VideoError:
+        """Hand out frames until they end or it is to stop; why they ended."""
+        before, first = self.corrupt_packets, True
+        for frame in read.frames():
+            if self._stop.is_set():
+                break
+            self.corrupt_packets = before + read.corrupt_packets
+            now = time.monotonic()
+            if first:
+                self.connections += 1
+                self._tell("connected", f"{frame.width}x{frame.height}, {codec}{read.remark}")
+            if self._started_at is None:
+                self._started_at = now
+            first = False
+            self.frames_read += 1
+            shown = DecodedFrame(now - self._started_at, 0.0, frame, converter)
+            self.frames_dropped += self._newest.put(shown)
+        if first:
             return NoFramesError(self.name, "no frame could be decoded")
         return UnreadableVideoError(self.name, "the stream ended")
-
-    def _now(self) -> float:
-        moment = time.monotonic()
-        if self._started_at is None:
-            self._started_at = moment
-        return moment - self._started_at
-
-    def _offer(self, frame: VideoFrame, converter: Converter, connected: str) -> bool:
-        """Hand out a frame; `connected` says how the first one came. False when to stop."""
-        if self._stop.is_set():
-            return False
-        if connected:
-            self.connections += 1
-            self._tell("connected", f"{frame.width}x{frame.height}, {connected}")
-        self.frames_read += 1
-        self.frames_dropped += self._newest.put(DecodedFrame(self._now(), 0.0, frame, converter))
-        return True
 
     def _tell(self, state: LiveState, detail: str) -> None:
         detail = self._address.redact(detail)
@@ -276,23 +274,10 @@ class LiveSource(Closing):
             self._on_state(state, detail)
 
 
-def open_live(address: LiveAddress, limits: Limits = LIVE_LIMITS) -> InputContainer:
-    """Connect; raises FFmpeg's own errors (they may hold the address, see `explain_live`)."""
-    options = dict(address.options)
-    if address.kind == "network":
-        options["analyzeduration"] = ANALYSE_MICROSECONDS
-    return av.open(
-        address.url,
-        mode="r",
-        format=address.format,
-        container_options=options,
-        metadata_errors="replace",
-        timeout=(limits.open_timeout_seconds, limits.read_timeout_seconds),
-    )
-
-
 def explain_live(address: LiveAddress, error: BaseException) -> VideoError:
     """The error of this package for one of FFmpeg, without what must not be printed."""
+    if isinstance(error, VideoError):
+        return error
     name, code = address.shown, getattr(error, "errno", None)
     if isinstance(error, (av.error.ExitError, TimeoutError)):
         return VideoTimeoutError(name, "did not answer in time")

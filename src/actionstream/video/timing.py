@@ -1,18 +1,8 @@
 """The one place that repairs time, for every container and codec.
 
-Frames leave a decoder in the order of showing, so their times must rise. Where they do not:
-
-* **Display order.** Raw H.264 or an AVI that was copied into another container carries the order
-  of decoding in its time stamps. The proof is a pair of frames that the decoder brought into
-  another order while their stamps follow the order of the packets: the two exchange their stamps.
-* **One rising clock.** A clock that restarts, or jumps and stays where it jumped to, is closed up:
-  the frame comes one period after the last. A single stamp from which the next one returns is
-  replaced in the same way.
-* **A pause stays a pause** if it is at most `PAUSE_SECONDS` or `PAUSE_PERIODS` long; or up to
-  `DECLARED_PAUSE_SECONDS`, if the file itself says that the frame before it is shown for so long;
-  or of any length, if the file's sound goes on meanwhile.
-* **No times**, all the same, or more than `MAX_RATE` frames a second: frames are counted, at the
-  rate of the header where that is plausible, else at `ASSUMED_RATE`.
+Frames leave a decoder in the order of showing, so their times must rise: `DisplayOrder` gives them
+the stamps of that order, `RisingClock` closes up jumps and counts where there are no times.
+docs/video.md has the rules.
 """
 
 from __future__ import annotations
@@ -25,6 +15,7 @@ from typing import TypeVar
 
 from av.stream import Stream
 from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
 
 from actionstream.results import Notice
 
@@ -76,7 +67,7 @@ class DisplayOrder:
         if len(self._waiting) > _look_ahead(frame):
             first = self._waiting[0][1]
             self._missing = {n: s for n, s in self._missing.items() if n > first}
-        while self._waiting and not self._in_doubt():
+        while self._waiting and not self._in_doubt(*self._waiting[0][1:]):
             yield self._first()
 
     def rest(self) -> Iterator[Stamped]:
@@ -84,11 +75,9 @@ class DisplayOrder:
         while self._waiting:
             yield self._first()
 
-    def _in_doubt(self) -> bool:
-        _, number, stamp = self._waiting[0]
-        if stamp is None:
-            return False
-        return any(n < number and s < stamp for n, s in self._missing.items())
+    def _in_doubt(self, number: int, stamp: Stamp) -> bool:
+        earlier = (s for n, s in self._missing.items() if n < number)
+        return stamp is not None and any(s < stamp for s in earlier)
 
     def _first(self) -> Stamped:
         frame, number, stamp = self._waiting.pop(0)
@@ -109,6 +98,13 @@ class DisplayOrder:
 def _look_ahead(frame: VideoFrame) -> int:
     size = max(1, frame.width * frame.height * 3 // 2)
     return min(MAX_LOOK_AHEAD, max(4, LOOK_AHEAD_BYTES // size))
+
+
+def stamped_rate(stamps: Sequence[Stamp], stream: VideoStream) -> Rate:
+    """The rate that the stamps of the first packets (any order) and the header tell."""
+    rates = (stream.average_rate, stream.guessed_rate, stream.base_rate)
+    header = next((float(rate) for rate in rates if rate), None)
+    return measure_rate(stamps_in_seconds(stamps, stream), header)
 
 
 def stamps_in_seconds(stamps: Iterable[Stamp], stream: Stream) -> list[float | None]:
@@ -182,15 +178,15 @@ class RisingClock:
     def _placed(
         self, item: Item, raw: float | None, shown: float, following: float | None
     ) -> tuple[Item, float, float]:
-        time_seconds = self.tick(raw, following, shown)
+        time_seconds = self._tick(raw, following)
+        self._shown = shown
         if raw is not None:
             self.end_seconds = max(self.end_seconds or 0.0, raw + (shown or self.period))
         longest = max(DECLARED_PAUSE_SECONDS, PAUSE_PERIODS * self.period)
         usable = self._believed and 0 < shown <= longest
         return item, time_seconds, shown if usable else self.period
 
-    def tick(self, raw: float | None, following: float | None, shown: float = 0.0) -> float:
-        """The time of what has the stamp `raw`, before something with `following`."""
+    def _tick(self, raw: float | None, following: float | None) -> float:
         if self._last is None:
             self.first_seconds = self._newest = raw or 0.0
             self._offset, self._last = -self._newest, 0.0
@@ -199,23 +195,26 @@ class RisingClock:
             self.counted += 1
             self._last += self.period
         else:
-            self._last = self._next(raw, following)
-        self._shown = shown
+            self._last = self._next(self._last, raw, following)
         return self._last
 
-    def _next(self, raw: float, following: float | None) -> float:
-        assert self._last is not None
-        counted, time_seconds = self._last + self.period, raw + self._offset
-        ahead = time_seconds - self._last
+    def _next(self, last: float, raw: float, following: float | None) -> float:
+        counted, time_seconds = last + self.period, raw + self._offset
+        ahead = time_seconds - last
         if 0 < ahead <= self._near:
             self._newest = raw
             return time_seconds
-        if ahead <= 0 and (raw == self._newest or (raw > self._newest and ahead >= -self._near)):
-            self.counted += raw == self._newest
-            return self._catch_up(raw)
-        if following is not None and self._fits(following):
+        if raw == self._newest:  # frames of one stamp are counted
+            self.counted += 1
+            return counted
+        if raw > self._newest and -self._near <= ahead <= 0:
+            self._newest = raw
+            return last + self.period / 2  # until rising stamps have caught up with the count
+        then = None if following is None else following + self._offset
+        # The next stamp goes on where the clock stood before this one.
+        if then is not None and 0 < then - last <= self._near + self.period:
             self.strays += 1
-            return min(counted, (self._last + following + self._offset) / 2)
+            return min(counted, (last + then) / 2)
         if ahead > 0 and self._is_pause(raw, ahead):
             self._newest = raw
             return time_seconds
@@ -226,17 +225,6 @@ class RisingClock:
         self._newest, self._offset = raw, counted - raw
         return counted
 
-    def _catch_up(self, raw: float) -> float:
-        """Frames of one stamp are counted; rising stamps behind the count go in half steps."""
-        assert self._last is not None
-        stands, self._newest = raw == self._newest, raw
-        return self._last + (self.period if stands else self.period / 2)
-
-    def _fits(self, following: float) -> bool:
-        """Whether the next stamp goes on where the clock stood before this one."""
-        assert self._last is not None
-        return 0 < following + self._offset - self._last <= self._near + self.period
-
     def _is_pause(self, raw: float, ahead: float) -> bool:
         if ahead <= max(PAUSE_SECONDS, PAUSE_PERIODS * self.period):
             return True
@@ -246,19 +234,15 @@ class RisingClock:
 
     def notices(self, swapped: int) -> list[Notice]:
         """What was repaired, in words; `swapped` frames were put into the order of showing."""
-        found = []
+        repairs = (
+            (swapped, "its times were in the order of decoding and were put into that of showing"),
+            (self.jumps, f"its clock jumped {_times(self.jumps)}; the film was closed up there"),
+            (self.strays, f"{_times(self.strays)} a frame had a time far from its neighbours'"),
+        )
+        found = [Notice("clock_repaired", words) for count, words in repairs if count]
         if not self._believed or self.counted > MAX_LOOK_AHEAD:
             words = f"no usable times: frames were counted at {1 / self.period:.4g} a second"
-            found.append(Notice("no_times", words))
-        if swapped:
-            words = "its times were in the order of decoding and were put into that of showing"
-            found.append(Notice("clock_repaired", words))
-        if self.jumps:
-            words = f"its clock jumped {_times(self.jumps)}; the film was closed up there"
-            found.append(Notice("clock_repaired", words))
-        if self.strays:
-            words = f"{_times(self.strays)} a frame had a time far from its neighbours'"
-            found.append(Notice("clock_repaired", words))
+            found.insert(0, Notice("no_times", words))
         return found
 
 

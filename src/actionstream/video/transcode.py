@@ -15,17 +15,17 @@ from av.video.stream import VideoStream
 
 from actionstream.progress import share
 from actionstream.results import Notice
-from actionstream.video.decoding import PACKETS_AHEAD, header_rate
-from actionstream.video.limits import DEFAULT_LIMITS, Limits
+from actionstream.video.decoding import PACKETS_AHEAD
+from actionstream.video.files import DEFAULT_LIMITS, Limits
 from actionstream.video.opening import choose_video, open_file
-from actionstream.video.probe import announced_end
-from actionstream.video.reader import VideoReader
+from actionstream.video.reader import VideoReader, announced_end
 from actionstream.video.sound import COPIED_CODECS
 from actionstream.video.timing import (
     MAX_LOOK_AHEAD,
     PAUSE_PERIODS,
     PAUSE_SECONDS,
     measure_rate,
+    stamped_rate,
     stamps_in_seconds,
 )
 from actionstream.video.writer import (
@@ -206,7 +206,7 @@ def _whole_packets(container: InputContainer, stream: VideoStream) -> Iterator[P
     ahead = list(islice(packets, PACKETS_AHEAD))
     if not ahead or not ahead[0].is_keyframe or not _is_in_order(stream, ahead):
         raise _NotWholeError("its first packets are no whole beginning")
-    rate = measure_rate(stamps_in_seconds([p.pts for p in ahead], stream), header_rate(stream))
+    rate = stamped_rate([p.pts for p in ahead], stream)
     tick = float(stream.time_base or 1)
     period = max(1, round(1 / rate.frames_a_second / tick))
     longest = max(PAUSE_SECONDS / tick, PAUSE_PERIODS * period)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import secrets
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -22,7 +24,7 @@ from av.video.stream import VideoStream
 from actionstream.errors import VideoWriteError
 from actionstream.results import Notice, Pixels, check_pixels, check_time
 from actionstream.video.picture import HD_HEIGHT
-from actionstream.video.probe import first_frame_seconds
+from actionstream.video.reader import VideoReader
 from actionstream.video.sound import add_sound, has_sound
 from actionstream.video.timing import ASSUMED_RATE
 
@@ -89,16 +91,21 @@ class VideoWriter:
         self._audio_from, self._start_seconds = audio_from, 0.0
         if audio_from is not None:
             refuse_own_source(self.path, audio_from)
-            self._start_seconds = first_frame_seconds(audio_from)
+            with VideoReader(audio_from, threads=1) as reader:
+                self._start_seconds = reader.start_seconds
         self._partial = new_partial_file(self.path)
-        try:
+        with self._or_nothing():
             self._output = open_mp4(self._partial)
             self._stream = self._add_video(self._output, rate, threads)
-        except (av.FFmpegError, OSError) as error:
+
+    @contextmanager
+    def _or_nothing(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException as error:
             self.discard()
-            raise explain_writing(self.path, error) from error
-        except BaseException:
-            self.discard()
+            if isinstance(error, (av.FFmpegError, OSError)):
+                raise explain_writing(self.path, error) from error
             raise
 
     def _add_video(
@@ -135,23 +142,18 @@ class VideoWriter:
         """
         frame = self._coded(check_pixels(rgb))
         frame.pts = max(round(check_time(time_seconds) / CLOCK), self._last_pts + 1)
-        frame.time_base, frame.duration = CLOCK, self._ticks(duration_seconds)
+        if duration_seconds is None:
+            duration_seconds = float(self._period * CLOCK)
+        stays = round(check_time(duration_seconds) / CLOCK)
+        frame.time_base, frame.duration = CLOCK, min(max(1, stays), MAX_TICKS)
         if self._last_pts < 0:
             self._zero = frame.pts
         self._last_pts = frame.pts
-        output = self._open_output()
-        try:
-            output.mux(self._stream.encode(frame))
-        except (av.FFmpegError, OSError) as error:
-            self.discard()
-            raise explain_writing(self.path, error) from error
+        if self._output is None:
+            raise VideoWriteError(f"{self.path}: the file is already closed")
+        with self._or_nothing():
+            self._output.mux(self._stream.encode(frame))
         self.frames_written += 1
-
-    def _ticks(self, duration_seconds: float | None) -> int:
-        """How long a frame stays at least, in ticks of CLOCK."""
-        if duration_seconds is None:
-            return self._period
-        return min(max(1, round(check_time(duration_seconds) / CLOCK)), MAX_TICKS)
 
     def _coded(self, rgb: Pixels) -> VideoFrame:
         width, height = self._size
@@ -176,7 +178,7 @@ class VideoWriter:
             self.discard()
             raise VideoWriteError(f"{self.path}: no frame was written")
         output = self._output
-        try:
+        with self._or_nothing():
             output.mux(self._stream.encode(None))
             self._output = None
             output.close()
@@ -184,9 +186,6 @@ class VideoWriter:
             self.warnings = finish(
                 self._partial, self.path, written, self._audio_from, self._start_seconds
             )
-        except (av.FFmpegError, OSError) as error:
-            self.discard()
-            raise explain_writing(self.path, error) from error
 
     def discard(self) -> None:
         """Give up: what was written so far is removed."""
@@ -194,11 +193,6 @@ class VideoWriter:
         if output is not None:
             close_quietly(output)
         self._partial.unlink(missing_ok=True)
-
-    def _open_output(self) -> OutputContainer:
-        if self._output is None:
-            raise VideoWriteError(f"{self.path}: the file is already closed")
-        return self._output
 
     def __enter__(self) -> Self:
         return self

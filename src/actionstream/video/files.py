@@ -1,9 +1,10 @@
-"""Which files count as videos when a folder is walked."""
+"""Which files count as videos when a folder is walked, and what a source may cost."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 # Compared without case. A file that is named directly may have any name: its content decides.
@@ -49,3 +50,29 @@ def _is_new(folder: Path, seen: set[str]) -> bool:
         return False
     seen.add(place)
     return True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Bounds for one source.
+
+    `max_file_bytes` None means that a file may be of any length: it is streamed. A file or a
+    frame over its limit raises VideoTooLargeError, a slow one VideoTimeoutError. Past a limit of
+    consecutive damage the rest of the source is given up and it counts as truncated.
+    """
+
+    max_frame_pixels: int = 8192 * 8192  # twice 8K UHD; 200 MB as RGB
+    max_file_bytes: int | None = None
+    open_timeout_seconds: float = 30.0  # reading the header and finding the streams
+    read_timeout_seconds: float = 30.0  # waiting for one packet
+    max_consecutive_corrupt_packets: int = 500  # 17 s of 30 fps without a picture
+    max_consecutive_read_errors: int = 16  # then the rest counts as lost
+
+    def __post_init__(self) -> None:
+        for name in self.__slots__:
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ValueError(f"{name} must be more than 0, got {value!r}")
+
+
+DEFAULT_LIMITS = Limits()
