@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Literal, get_args
+from typing import Literal, TypeVar, get_args
 
 import torch
 from torch import Tensor, nn
@@ -220,7 +220,7 @@ class MeanHead(Head):
 
 
 HEADS: Mapping[str, Callable[..., Head]] = MappingProxyType({"lstm": LSTMHead, "mean": MeanHead})
-"""By name, as the card's head.name."""
+"""By name, as the card's head.name: those that `train` makes."""
 
 
 def build_head(name: str, feature_size: int, num_classes: int, /, **options: Option) -> Head:
@@ -231,13 +231,31 @@ def build_head(name: str, feature_size: int, num_classes: int, /, **options: Opt
     """
     if name not in HEADS:
         raise TrainingError(f"there is no head {name!r}; there are {', '.join(HEADS)}")
+    return construct(HEADS[name], name, feature_size, num_classes, options)
+
+
+AnyHead = TypeVar("AnyHead", bound=Head)
+
+
+def construct(
+    kind: Callable[..., AnyHead],
+    name: str,
+    feature_size: int,
+    num_classes: int,
+    options: Mapping[str, Option],
+) -> AnyHead:
+    """A head of this class, with its name and options as the card keeps them.
+
+    Raises:
+        TrainingError: options or values that it does not take.
+    """
     try:
-        head = HEADS[name](feature_size, num_classes, **options)
+        head = kind(feature_size, num_classes, **options)
     except TrainingError:
         raise
     except (TypeError, ValueError, RuntimeError) as error:  # what torch's layers raise
-        raise TrainingError(f"head {name!r} with options {options}: {error}") from None
-    head.name, head.options = name, {**_defaults(HEADS[name]), **options}
+        raise TrainingError(f"head {name!r} with options {dict(options)}: {error}") from None
+    head.name, head.options = name, {**_defaults(kind), **options}
     return head
 
 

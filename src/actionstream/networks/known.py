@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from actionstream.errors import TrainingError
-from actionstream.networks.heads import Head, Option, build_head
+from actionstream.networks.heads import Head, Option, build_head, construct
+from actionstream.networks.pose_head import PoseHead, PoseOODScore
 
 KnownKind = Literal["max_probability", "energy", "logistic"]
 
@@ -139,18 +140,37 @@ class KnownScore(nn.Module):
 class ServedHead(nn.Module):
     """What head.onnx holds: features [B, 16, D] to (logits [B, K], known_score [B])."""
 
-    def __init__(self, head: Head, known: KnownScore) -> None:
+    def __init__(self, head: Head, known: KnownScore | PoseOODScore) -> None:
         super().__init__()
         self.head, self.known = head, known
 
     @property
     def options(self) -> dict[str, Option]:
         """The card's head.options: those of the head, and `known...` of the score."""
-        return {**self.head.options, **self.known.options}
+        own = self.known.options if isinstance(self.known, KnownScore) else {}
+        return {**self.head.options, **own}
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         logits = self.head(features)
         return logits, self.known(features, logits)
+
+
+class ServedPoseHead(ServedHead):
+    """The same of a head that reads the pose, whose score weighs its paths."""
+
+    head: PoseHead
+
+    def __init__(self, head: PoseHead, known: PoseOODScore) -> None:
+        super().__init__(head, known)
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        pictures, _ = self.head.split(features)
+        parts = self.head.parts(features)
+        return self.head.logits(parts), self.known(pictures, parts)
+
+
+POSE_HEAD = "picture_and_pose"
+"""The card's head.name of a `PoseHead`, which has a score of its own."""
 
 
 def build_served_head(
@@ -163,6 +183,9 @@ def build_served_head(
     Raises:
         TrainingError: no such head, or options that it does not have.
     """
+    if name == POSE_HEAD:
+        both = construct(PoseHead, name, feature_size, num_classes, options)
+        return ServedPoseHead(both.eval(), PoseOODScore().eval())
     own = {key: value for key, value in options.items() if not key.startswith("known")}
     kind = str(options.get("known", "max_probability"))
     size = int(options.get("known_projection", 32))
