@@ -2,7 +2,7 @@
 
     python research/make_card.py OUT --encoder NAME --name NAME --lists FILE...
 
-OUT is the folder that fit.py and test_sides.py filled: head.pt, card_numbers.json, test_sides.json.
+OUT is the folder that fit.py and measure.py filled: head.pt, card_numbers.json, test_sides.json.
 --encoder is the encoder's name in actionstream (efficientnet_lite2_bands), --lists the files that
 say which clips there are; their SHA-256 goes onto the card. Writes OUT/card.json and
 OUT/weights.safetensors.

@@ -122,7 +122,8 @@ def test_a_mirror_swaps_left_and_right() -> None:
 def test_looks_do_not_depend_on_place_and_size_in_the_frame() -> None:
     poses = windows(2)[..., PICTURE:]
     moved = poses.clone()
-    moved[..., PLACES].unflatten(-1, (33, 4))[..., :2].mul_(0.5).add_(0.3)
+    places = torch.unflatten(moved[..., PLACES], -1, (33, 4))
+    places[..., :2].mul_(0.5).add_(0.3)
     moved[..., SQUARE.start + 2] *= 0.5
     looks, _, _ = PoseLooks()(poses)
     other, _, _ = PoseLooks()(moved)

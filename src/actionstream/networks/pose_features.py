@@ -147,7 +147,7 @@ def _variation(values: Tensor, found: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _points(poses: Tensor, part: slice) -> Tensor:
-    return poses[..., part].unflatten(-1, (LANDMARKS, -1))
+    return torch.unflatten(poses[..., part], -1, (LANDMARKS, -1))
 
 
 def _middle(points: Tensor, pair: tuple[int, int]) -> Tensor:

@@ -124,7 +124,8 @@ class PoseHead(Head):
         if not self.both_ways:
             return seen
         turned = self.pose_random(self.pose_summary(*self.pose_looks(mirrored(poses))))
-        return (seen + turned) / 2
+        both: Tensor = (seen + turned) / 2
+        return both
 
     def parts(self, features: Tensor) -> Parts:
         """Scores [B, K + 1] of each path; the last column is that of no known action."""
