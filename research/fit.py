@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ import clips as catalogue
 import numpy as np
 import onnx
 import torch
-from closed_form import Direct, Evidence
+from closed_form import Direct, Evidence, in_chunks
 from order_training import OrderRows, train_order
 from torch.nn import functional
 from windows import (
@@ -38,7 +39,7 @@ from windows import (
 
 from actionstream.inference.pose import POSE_SIZE
 from actionstream.networks.known import POSE_HEAD, ServedPoseHead, build_served_head
-from actionstream.networks.pose_head import STILL, PoseHead, PoseOODScore, moves
+from actionstream.networks.pose_head import STILL, PoseOODScore, moves
 from actionstream.training.onnx_export import export_head
 from actionstream.training.storage import with_float16_storage
 
@@ -348,25 +349,38 @@ def main() -> None:
     for seed, order in orders.items():
         gain = gained(fit, closed, closed + order)
         print(f"LSTM, seed {seed}: {gain}")
-    order = orders[args.seeds[0]]
-    logits = closed + order
+    calibration = finish(fit, (picture, pose), heat, orders[args.seeds[0]])
+    fit.train_order(np.arange(len(fit.row_fold)), closed, evidence, args.seeds[0])
+    fill_final(fit, heat)
+    deliver(fit, args.out, args.variant, calibration)
+    print(json.dumps(calibration, indent=1))
+
+
+def finish(
+    fit: Fit, direct: tuple[np.ndarray, np.ndarray], heat: float, order: np.ndarray
+) -> dict[str, Any]:
+    """Fit the known score on out-of-fold scores and fill it in; calibration and figures."""
+    scores = [path / F(heat) for path in direct] + [order]
+    logits = sum(scores, start=np.zeros_like(order))
     right = by_clip(fit.windows, softmax(logits[:, :-1])).argmax(1) == fit.target
-    parts = tuple(torch.from_numpy(x.astype(F)) for x in (picture / heat, pose / heat, order))
+    parts = tuple(torch.from_numpy(part.astype(F)) for part in scores)
     statistics = PoseOODScore().statistics(parts).numpy()
     known, solved = fit_known(fit, statistics, right)
-    gates = [
-        torch.sigmoid((moves(torch.from_numpy(look[None].astype(F))) - np.log(STILL)) * 10)
-        for look in fit.windows.looks
-    ]
-    known *= torch.cat(gates).numpy()[fit.windows.source]
+    fit.served.known.load_state_dict(solved)
+    known *= gates(fit)[fit.windows.source]
     calibration, (chance, right, of_clip) = calibrate(fit, logits, known)
-    least = calibration["known_threshold"]
-    measured = figures(fit, chance, right, of_clip, least)
-    every = np.arange(len(fit.row_fold))
-    fit.train_order(every, closed, evidence, args.seeds[0])
-    fill_final(fit, heat, solved)
-    deliver(fit, args.out, args.variant, {**calibration, "cross_validation": measured})
-    print(json.dumps(measured, indent=1))
+    measured = figures(fit, chance, right, of_clip, calibration["known_threshold"])
+    return {**calibration, "cross_validation": measured}
+
+
+def gates(fit: Fit) -> np.ndarray:
+    """The part of the known score that pictures which stand still do not pass, [N]."""
+
+    def gate(rows: np.ndarray) -> torch.Tensor:
+        looks = torch.from_numpy(fit.windows.looks[rows].astype(F))
+        return torch.sigmoid((moves(looks) - math.log(STILL)) * 10)
+
+    return in_chunks(gate, len(fit.windows.looks))
 
 
 def gained(fit: Fit, before: np.ndarray, after: np.ndarray) -> dict[str, list[float]]:
@@ -381,14 +395,12 @@ def gained(fit: Fit, before: np.ndarray, after: np.ndarray) -> dict[str, list[fl
     return {name: interval(gain[own], fit.windows.group[own]) for name, own in rows.items()}
 
 
-def fill_final(fit: Fit, heat: float, solved: dict[str, torch.Tensor]) -> None:
-    """All closed-form layers and the known score, fitted on every row."""
+def fill_final(fit: Fit, heat: float) -> None:
+    """All closed-form layers, fitted on every row."""
     rows = np.flatnonzero(fit.usable)
     solution = fit.direct.fit(rows, fit.row_target, fit.row_weight)
     fit.direct.fill(rows, solution, heat)
     fit.evidence.fit(np.ones(len(fit.fold), bool), fit.target, fit.weight)
-    fit.served.known.load_state_dict(solved)
-    assert isinstance(fit.head, PoseHead)
     fit.served.eval()
 
 
