@@ -40,7 +40,7 @@ from windows import (
 from actionstream.inference.pose import POSE_SIZE
 from actionstream.networks.known import POSE_HEAD, ServedPoseHead, build_served_head
 from actionstream.networks.pose_head import STILL, PoseOODScore, moves
-from actionstream.training.onnx_export import export_head
+from actionstream.training.common.onnx_export import export_head
 from actionstream.training.storage import with_float16_storage
 
 KEPT_FEW = [

@@ -14,7 +14,7 @@ from actionstream.inference.pose import METRES, PLACES, POSE_SIZE, SCORE, SQUARE
 from actionstream.networks.known import POSE_HEAD, ServedPoseHead, build_served_head
 from actionstream.networks.pose_features import PoseLooks, PoseSummary, mirrored
 from actionstream.networks.pose_head import PoseHead, PoseOODScore
-from actionstream.training.onnx_export import export_head
+from actionstream.training.common.onnx_export import export_head
 
 pytestmark = pytest.mark.torch
 
