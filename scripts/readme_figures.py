@@ -16,13 +16,15 @@ from typing import Any
 
 from actionstream.bundle.card import Card
 from actionstream.bundle.folder import open_bundle, resolve, shipped
-from actionstream.draw import spoken
+from actionstream.draw import display_name
 
 README = Path(__file__).resolve().parent.parent / "README.md"
 # The rows of the first table: a figure's name on the card, and how the README says it.
 FIGURES = {
     "top-1": "right, official split 1, {evaluated} of {listed} test clips",
     "top-1 as answered": 'the same, "no known action" counted as wrong',
+    "top-1, other cameras": "right, {evaluated} clips from other cameras",
+    "top-1 as answered, other cameras": 'the same, "no known action" counted as wrong',
     "others refused": 'other actions that get "no known action" ({evaluated} clips)',
 }
 
@@ -77,21 +79,20 @@ def models(cards: Sequence[Card]) -> str:
         known = next((figure for figure in figures if figure is not None), None)
         if known is not None:
             said = words.format(evaluated=known.evaluated, listed=known.listed)
-            shown = [
-                "" if f is None else f"{f.value:.3f} [{f.low:.3f}, {f.high:.3f}]" for f in figures
-            ]
-            rows.append([said, *shown])
+            rows.append([said, *map(_figure, figures)])
     rows.append(["size of the download", *(f"{_megabytes(card.name):.0f} MB" for card in cards)])
     return _table(rows)
 
 
 def actions(cards: Sequence[Card]) -> str:
     """Each action: what it was learned from, and the share of its test clips that are right."""
-    rows = [["action", "training clips", *(f"`{card.name}`" for card in cards)]]
+    rows = [["action", "training clips, groups", *(f"`{card.name}`" for card in cards)]]
     rows.append(["---"] * len(rows[0]))
     for label in cards[0].labels:
-        clips = str(cards[0].training.clips_per_label.get(label, ""))
-        rows.append([spoken(label), clips, *(_right(card, label) for card in cards)])
+        training = cards[0].training
+        groups = (training.groups_per_label or {}).get(label, "")
+        clips = f"{training.clips_per_label.get(label, '')}, {groups}".rstrip(", ")
+        rows.append([display_name(label), clips, *(_right(card, label) for card in cards)])
     return _table(rows)
 
 

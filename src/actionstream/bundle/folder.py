@@ -25,7 +25,7 @@ README_NAME = "README.md"
 WEIGHTS_NAME = "weights.safetensors"
 DEFAULT_NAME, FAST_NAME = "DEFAULT", "FAST"
 """Files beside the shipped variants that hold the names of the default and of the faster one."""
-PRETRAINED = Path(__file__).parent.parent / "pretrained"
+PRETRAINED = Path(__file__).with_name("pretrained")
 
 _LARGEST_CARD_BYTES = 1_000_000
 _WEIGHTS = {"head", "known"}
