@@ -16,9 +16,9 @@ UNKNOWN_COLOUR: Colour = (146, 152, 160)
 MOST_TOLD = 6
 """Segments that a headline of several actions names."""
 
-_HUES = 16  # steps round the colour circle
+_HUES = 21  # steps round the colour circle
 _TONES = ((0.52, 0.15), (0.66, 0.15), (0.78, 0.10))  # OKLCH lightness and chroma
-_SALT = 204  # the first that gives the 27 actions of the shipped bundles 27 different colours
+_SALT = 319947  # the first that gives the 37 actions of the shipped bundles 37 different colours
 
 
 def display_name(label: str) -> str:
@@ -73,7 +73,7 @@ def _begins_word(text: str, index: int) -> bool:
 def colour_of(label: str | None) -> Colour:
     """The RGB colour of a label: the same on every machine and in every run; None is grey.
 
-    One of 48 colours of three tones, all readable on white and on near-black.
+    One of 63 colours of three tones, all readable on white and on near-black.
     """
     if label is None:
         return UNKNOWN_COLOUR

@@ -56,8 +56,10 @@ def build_networks(bundle: Parts) -> tuple[Encoder, ServedHead | None]:
 
 def _fill_head(served: ServedHead, path: Path) -> list[str]:
     """Put the numbers of weights.safetensors into the head; what does not fit."""
-    from safetensors.torch import load_file
-
+    try:
+        from safetensors.torch import load_file
+    except ImportError:
+        raise MissingExtraError("the torch engine", "train") from None
     weights = load_file(path)
     try:  # bundles of schema version 1 repeat the encoder's tensors
         served.load_state_dict({k: v for k, v in weights.items() if not k.startswith("encoder.")})
