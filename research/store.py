@@ -1,13 +1,15 @@
 """Fill the store: features and poses of every look of every clip, and of the made pictures.
 
     python research/store.py DATA STORE --encoder lite2=encoder.onnx --pose FOLDER \\
-        [--part 0 --of 2] [--most 2]
+        [--part 0 --of 2] [--most 2] [--view 0]
 
 The encoder's weights have to be stored as float16 already, as the bundle will hold them; FOLDER has
 pose.onnx and person.onnx of scripts/convert_pose.py. Resumable: what is there is skipped, and
 several processes share the clips with --part and --of. --most is how many clips of each of UCF101's
-training groups are taken. Writes STORE/NAME/v0/ID.npz (features float16 [n, D], filled int16 [n]),
-STORE/pose/ID.npz (pose0 float32 [n, 236], filled0 int16 [n]) and STORE/made.json.
+training groups are taken. View 0 is what serving sees; view 1 is mirrored and cut closer, drawn for
+each clip, and has no poses of its own: a pose is mirrored by itself. Writes STORE/NAME/vVIEW/ID.npz
+(features float16 [n, D], filled int16 [n]), STORE/pose/ID.npz (pose0 float32 [n, 236], filled0
+int16 [n]) and STORE/made.json.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from nothing import Pixels, made_nothing
 
 from actionstream.engines.onnx import OnnxEncoder, OnnxPose, open_encoder, open_session
 from actionstream.inference import pose
-from actionstream.inference.preprocess import Geometry, preprocess
+from actionstream.inference.preprocess import CENTRE, Geometry, Window, preprocess
 from actionstream.inference.sampling import Clock, SamplingRule, fill, step
 from actionstream.video import VideoReader
 
@@ -57,21 +59,32 @@ def save(path: Path, **arrays: np.ndarray) -> None:
     part.replace(path)
 
 
+def window(name: str, view: int) -> Window:
+    """Where this view of the clip looks."""
+    if view == 0:
+        return CENTRE
+    random = np.random.default_rng([view, *name.encode()])
+    shift = random.uniform(-0.6, 0.6, 2)
+    return Window(float(random.uniform(0.72, 1.0)), (float(shift[0]), float(shift[1])), flip=True)
+
+
 class Filler:
     """Looks at clips with the networks that are asked for."""
 
-    def __init__(self, store: Path, encoders: dict[str, OnnxEncoder], poses: OnnxPose) -> None:
-        self.store, self.encoders, self.poses = store, encoders, poses
+    def __init__(
+        self, store: Path, encoders: dict[str, OnnxEncoder], poses: OnnxPose, view: int
+    ) -> None:
+        self.store, self.encoders, self.poses, self.view = store, encoders, poses, view
 
     def paths(self, name: str) -> dict[str, Path]:
-        found = {key: self.store / key / "v0" / f"{name}.npz" for key in self.encoders}
-        return {**found, "pose": self.store / "pose" / f"{name}.npz"}
+        found = {key: self.store / key / f"v{self.view}" / f"{name}.npz" for key in self.encoders}
+        return found if self.view else {**found, "pose": self.store / "pose" / f"{name}.npz"}
 
     def fill(self, name: str, frames: Iterator[Due]) -> None:
         missing = {key: path for key, path in self.paths(name).items() if not path.exists()}
         if not missing:
             return
-        state, filled = pose.PoseState(), []
+        state, filled, seen = pose.PoseState(), [], window(name, self.view)
         found: dict[str, list[np.ndarray]] = {key: [] for key in missing}
         for pixels, ticks, reset in frames:
             filled.append(ticks)
@@ -81,7 +94,7 @@ class Filler:
                     rows, (state,) = pose.look(self.poses, [pixels], before)
                 else:
                     encoder = self.encoders[key]
-                    image = preprocess(pixels, Geometry(encoder.input_size))
+                    image = preprocess(pixels, Geometry(encoder.input_size), seen)
                     rows = encoder.encode(image[None])
                 found[key].append(rows[0])
         ticks = np.array(filled, np.int16)
@@ -151,6 +164,8 @@ def main() -> None:
     parser.add_argument("--part", type=int, default=0)
     parser.add_argument("--of", type=int, default=1)
     parser.add_argument("--most", type=int, default=2)
+    parser.add_argument("--view", type=int, default=0, choices=(0, 1))
+    parser.add_argument("--sets", nargs="*", help="of these sets only, without made pictures")
     args = parser.parse_args()
     files = dict(item.split("=", 1) for item in args.encoder)
     encoders = {name: open_encoder(Path(file), threads=1) for name, file in files.items()}
@@ -158,11 +173,13 @@ def main() -> None:
         open_session(args.pose / name, threads=1, device="cpu")
         for name in ("pose.onnx", "person.onnx")
     )
-    filler = Filler(args.store, encoders, OnnxPose(*networks))
+    filler = Filler(args.store, encoders, OnnxPose(*networks), args.view)
     clips = chosen(load(args.data), args.most)
+    if args.sets:
+        clips = [clip for clip in clips if clip.set in args.sets]
     for clip in clips[args.part :: args.of]:
         filler.fill(clip.id, due_frames(clip.path))
-    if args.part == 0:
+    if args.part == 0 and args.view == 0 and not args.sets:
         fill_made(filler, clips)
 
 

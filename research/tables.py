@@ -1,9 +1,9 @@
-"""The tables of docs/experiments.md's fourth round, from its records.
+"""The tables of docs/experiments.md's fourth and fifth round, from their records.
 
     python research/tables.py docs/experiments.jsonl
 
 Prints Markdown: the halves of the head, the LSTM by seed, paired differences, actions with few
-clips, and the test sides.
+clips, the test sides, and what all clips gave out of fold.
 """
 
 from __future__ import annotations
@@ -88,11 +88,29 @@ def test_sides(records: list[Record]) -> Iterator[str]:
     yield row("made pictures refused", *(side["made_refused"][1] for side in sides))
 
 
+def all_clips(records: list[Record]) -> Iterator[str]:
+    yield from header("out of fold", "lite2-v2", "lite0-v2")
+    both = {r["variant"]: r for r in records if r["kind"] == "folds"}
+    models = [both[name] for name in ("lite2", "lite0")]
+    sides = [model["cross_validation"] for model in models]
+    for words, key in (("UCF101", "ucf101"), ("other cameras", "other_cameras")):
+        yield row(f"{words}, top-1", *(interval(side[f"top1_{key}"]) for side in sides))
+        yield row(f"{words}, ECE", *(f"{side['ece'][key]:.3f}" for side in sides))
+        yield row(f"{words}, AUROC", *(f"{side['area'][key]:.3f}" for side in sides))
+        gain = {"ucf101": "ucf_train", "other_cameras": "wild_train"}[key]
+        yield row(f"{words}, points by the LSTM", *(points(m["lstm"][gain]) for m in models))
+    yield row("actions with few clips, top-1", *(interval(side["top1_few"]) for side in sides))
+    yield row("others refused", *(interval(side["others_refused"]) for side in sides))
+    yield row("made pictures refused", *(f"{side['made_refused']:.3f}" for side in sides))
+
+
 def main() -> None:
     lines = Path(sys.argv[1]).read_text(encoding="utf-8").splitlines()
     records = [json.loads(line) for line in lines]
-    for table in (halves, differences, order, few, test_sides):
-        print("\n".join(table([r for r in records if r.get("round") == 4])))
+    rounds = ((4, (halves, differences, order, few, test_sides)), (5, (all_clips, test_sides)))
+    for number, tables in rounds:
+        for table in tables:
+            print("\n".join(table([r for r in records if r.get("round") == number])))
 
 
 if __name__ == "__main__":
