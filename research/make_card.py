@@ -89,8 +89,7 @@ def limits(numbers: dict[str, Any], test: dict[str, Any]) -> list[str]:
     ece = test["ucf101_test"]["ece"], test["other_cameras"]["ece"]
     return [
         f"Knows these {len(labels)} actions and no others.",
-        "Learned from about 36 clips an action in one view, with folds of one seed; more of UCF101 "
-        "was at hand.",
+        "Learned from up to 72 clips an action in one view, with folds of one seed.",
         f"Rests on few clips for {rests}: hardly any of them are in the test figures.",
         f"On the test clips it is weak at {', '.join(weak)}.",
         f"On the test clips of other actions and of none it names one of its own in {passed:.0%}: "
@@ -116,8 +115,8 @@ def training(numbers: dict[str, Any], lists: list[Path]) -> dict[str, Any]:
     others = negatives["other_train"] + negatives["few_clip_actions_that_do_not_ship"]
     return {
         "data": f"UCF101, trainlist01.txt: {counts['ucf101'] + counts['few']} clips of groups g08 "
-        f"to g25, two of each group where there are many; {counts['other_cameras']} clips of other "
-        f"cameras; {others} clips of other actions or none; {negatives['made']} made pictures",
+        f"to g25; {counts['other_cameras']} clips of other cameras; {others} of other actions "
+        f"or none; {negatives['made']} made pictures",
         "split": "UCF101 split 1",
         "clips": sum(clips.values()),
         "clips_per_label": clips,
