@@ -38,6 +38,7 @@ EXPECTED = [
     "TrainingError",
     "UnreadableVideoError",
     "UnsupportedVideoError",
+    "VideoCrashedError",
     "VideoError",
     "VideoFacts",
     "VideoNotFoundError",

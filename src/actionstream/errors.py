@@ -11,7 +11,8 @@ The tree (the builtin that each one also is stands in brackets)::
     │   ├── NoFramesError               [ValueError]         kind "no_frames"
     │   ├── UnsupportedVideoError       [ValueError]         kind "unsupported"
     │   ├── VideoTooLargeError          [ValueError]         kind "too_large"
-    │   └── VideoTimeoutError           [TimeoutError]       kind "timeout"
+    │   ├── VideoTimeoutError           [TimeoutError]       kind "timeout"
+    │   └── VideoCrashedError           [RuntimeError]       kind "crashed"
     ├── VideoWriteError                 [OSError]            an output file that cannot be written
     ├── FrameError                      [ValueError]         a picture or time of the wrong kind
     ├── BundleError                     [ValueError]         lists all that is wrong with a bundle
@@ -37,6 +38,7 @@ VideoErrorKind = Literal[
     "unsupported",
     "too_large",
     "timeout",
+    "crashed",
 ]
 
 
@@ -107,6 +109,12 @@ class VideoTimeoutError(VideoError, TimeoutError):
     """A source that did not answer in time."""
 
     kind = "timeout"
+
+
+class VideoCrashedError(VideoError, RuntimeError):
+    """The process that worked on the source ended in the middle of it."""
+
+    kind = "crashed"
 
 
 class VideoWriteError(ActionstreamError, OSError):

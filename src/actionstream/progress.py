@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import time
 from collections.abc import Iterator
 from typing import Protocol
 
@@ -32,9 +33,12 @@ class ProgressBar(Closing):
 
     FORCE_COLOR=1 or TTY_COMPATIBLE=1 in the environment show it elsewhere, too (rich's own
     switches). Inside `paused()` it is off the screen, so that a result can be printed.
+
+    Args:
+        of: what the work counts ("videos"): then their number and rate are shown, too.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, of: str | None = None) -> None:
         from rich.console import Console
         from rich.progress import (
             BarColumn,
@@ -49,6 +53,7 @@ class ProgressBar(Closing):
             TextColumn("{task.description}", markup=False),
             BarColumn(),
             TaskProgressColumn(),
+            TextColumn("{task.fields[rate]}", markup=False),
             TimeRemainingColumn(),
             console=console,
             transient=True,
@@ -56,8 +61,8 @@ class ProgressBar(Closing):
             redirect_stdout=False,  # results must never end up on stderr
             redirect_stderr=False,
         )
-        self._task = self._bar.add_task("", total=1.0)
-        self._done = 0.0
+        self._task = self._bar.add_task("", total=1.0, rate="")
+        self._done, self._of, self._began = 0.0, of, time.monotonic()
         self._shares_screen = console.is_terminal and sys.stdout.isatty()
         self._bar.start()
 
@@ -68,7 +73,20 @@ class ProgressBar(Closing):
         self._done = done
         shown = what if len(what) <= _LONGEST_NAME else f"…{what[1 - _LONGEST_NAME :]}"
         printable = "".join(c if c.isprintable() else "?" for c in shown)
-        self._bar.update(self._task, completed=share(done, total), total=1.0, description=printable)
+        self._bar.update(
+            self._task,
+            completed=share(done, total),
+            total=1.0,
+            description=printable,
+            rate=self._rate(done, total),
+        )
+
+    def _rate(self, done: float, total: float | None) -> str:
+        """Such as "120/1000 videos, 4.2 a second"; empty for a single one."""
+        if self._of is None or total is None or total <= 1:
+            return ""
+        a_second = done / max(time.monotonic() - self._began, 1e-3)
+        return f"{int(done)}/{total:.0f} {self._of}, {a_second:.3g} a second"
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:

@@ -22,6 +22,8 @@ _PROBLEMS: dict[VideoErrorKind, str] = {
     "too_large": "The pictures of this video are too large for this server: it takes up to about "
     "4096×2304 pixels (4K). A smaller copy of it will work.",
     "timeout": "Reading this video took too long, so it was given up.",
+    "crashed": "Reading this video failed on the server: it is damaged in a way that nothing can "
+    "read. Other videos still work.",
 }
 _STAGES: dict[Stage, str] = {
     "waiting": "Waiting for its turn",

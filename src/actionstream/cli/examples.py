@@ -8,6 +8,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "actionstream predict holiday/ 'gym/**/*.mov' --csv --output answers.csv",
         "actionstream predict clip.mp4 --annotate clip-annotated.mp4",
         "ls *.avi | actionstream predict - --json",
+        "actionstream predict archive/ --jobs 4 --output answers.parquet --resume",
     ),
     "webcam": (
         "actionstream webcam",

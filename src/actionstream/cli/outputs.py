@@ -2,41 +2,78 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, Literal
 
+from actionstream.batch.output import SegmentsFile
 from actionstream.cli.sources import Source
-from actionstream.errors import ActionstreamError, VideoWriteError
+from actionstream.concurrency import Closing
+from actionstream.errors import ActionstreamError
+
+if TYPE_CHECKING:
+    from actionstream.cli.results import Layout
+    from actionstream.progress import ProgressBar
+    from actionstream.results import Answer
+
+Format = Literal["table", "json", "csv", "parquet"]
 
 _NAMED = 3  # files that a refusal lists
 
 
-@contextlib.contextmanager
-def opened(output: str | None) -> Iterator[TextIO]:
-    """Where results go: stdout, or the file. UTF-8, so that JSON is JSON in every locale.
+_FORMATS: dict[str, Format] = {
+    **dict.fromkeys((".jsonl", ".ndjson", ".json"), "json"),
+    **{".csv": "csv", ".parquet": "parquet"},
+}
 
-    A file name that is no text becomes \\udcXX escapes, which JSON reads back as the same name.
+
+def choose_format(asked: Format | None, output: str | None) -> Format:
+    """What was asked for, else what the output's ending says, else a table for people.
 
     Raises:
-        VideoWriteError: the file cannot be opened for writing.
+        ActionstreamError: a .parquet that is to hold something else.
     """
-    if output is None:
+    by_ending = None if output is None else _FORMATS.get(Path(output).suffix.lower())
+    if asked is not None and by_ending == "parquet":
+        raise ActionstreamError(f"--output {output}: Parquet is neither --json nor --csv")
+    return asked or by_ending or "table"
+
+
+class Printer(Closing):
+    """Answers on stdout, off which `bar` steps meanwhile, perhaps with a file of segments.
+
+    UTF-8, so that JSON is JSON in every locale: a file name that is no text becomes \\udcXX
+    escapes, which JSON reads back as the same name.
+    """
+
+    def __init__(self, layout: Layout, bar: ProgressBar, segments: str | None) -> None:
+        self._layout, self._bar = layout, bar
+        self._segments = None if segments is None else SegmentsFile(Path(segments), new=True)
         if hasattr(sys.stdout, "reconfigure"):
             sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace", newline="\n")
-        yield sys.stdout
-        return
-    try:
-        stream = open(  # noqa: SIM115, PTH123  closed below; the path is the user's words
-            output, "w", encoding="utf-8", errors="backslashreplace", newline="\n"
-        )
-    except OSError as error:
-        raise VideoWriteError(f"--output: {output}: {error.strerror or error}") from None
-    with stream:
-        yield stream
+        self._print(layout.header())
+
+    def add(self, answer: Answer) -> None:
+        """Print its row and flush: what is finished is there even if the next one never is."""
+        if self._segments is not None:
+            self._segments.add(answer)
+        self._print(self._layout.row(answer))
+
+    def _print(self, text: str) -> None:
+        with self._bar.paused():
+            sys.stdout.write(text)
+            sys.stdout.flush()
+
+    def finish(self) -> None:
+        """All sources are answered."""
+
+    def close(self) -> None:
+        """Close the file of segments."""
+        if self._segments is not None:
+            self._segments.close()
 
 
 def annotation_targets(out: str | None, sources: Sequence[Source]) -> list[Path | None]:
@@ -78,22 +115,20 @@ def _mirrored(folder: Path, sources: Sequence[Source]) -> Iterator[Path]:
         yield target
 
 
-def refuse_overwriting(
-    output: str | None, sources: Sequence[Source], targets: Sequence[Path | None], allowed: bool
-) -> None:
+def refuse_overwriting(written: Sequence[Path], read: Sequence[Path], *, allowed: bool) -> None:
     """Nothing that is written may replace a video that is read; older results, only if `allowed`.
 
     Raises:
-        ActionstreamError: something would be replaced.
+        ActionstreamError: something would be replaced, or would be written twice.
     """
-    written = [*([] if output is None else [Path(output)]), *filter(None, targets)]
     places = [_resolved(path) for path in written]
-    read = {_resolved(Path(source.path)) for source in sources if source.path is not None}
+    sources = {_resolved(path) for path in read}
     for path, place in zip(written, places, strict=True):
-        if place in read:
+        if place in sources:
             raise ActionstreamError(f"{path} is one of the sources and would be overwritten")
-    if output is not None and places[0] in places[1:]:
-        raise ActionstreamError(f"--output and --annotate both name {output}")
+    for place, times in Counter(places).items():
+        if times > 1:
+            raise ActionstreamError(f"{place} is named for two outputs")
     there = [path for path in written if os.path.isfile(path)]  # noqa: PTH113  no name is too long
     if there and not allowed:
         more = f" and {len(there) - _NAMED} more" if len(there) > _NAMED else ""

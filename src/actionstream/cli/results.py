@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import os
 import sys
@@ -14,6 +13,7 @@ from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.text import Text
 
+from actionstream.batch.output import csv_line
 from actionstream.draw import display_name, percent
 from actionstream.draw.labels import UNKNOWN
 from actionstream.results import Answer, Candidate, Segment
@@ -80,13 +80,13 @@ class Csv:
         labels = [f"top{place}" for place in places]
         confidences = [f"top{place}_confidence" for place in places]
         first = ["source", "status", "label", "confidence", "known", "known_score"]
-        return _csv_line([*first, *labels, *confidences, "error_kind", "error_message"])
+        return csv_line([*first, *labels, *confidences, "error_kind", "error_message"])
 
     def row(self, answer: Answer) -> str:
         if answer.error is not None:
             empty = [""] * (4 + 2 * self.top)
             kind, message = answer.error.kind, answer.error.message
-            return _csv_line([answer.source, "error", *empty, kind, message])
+            return csv_line([answer.source, "error", *empty, kind, message])
         top: list[Candidate | None] = [*answer.top(self.top)]
         top += [None] * (self.top - len(top))
         fields = [
@@ -95,13 +95,7 @@ class Csv:
             *["" if candidate is None else candidate.label for candidate in top],
             *["" if candidate is None else repr(candidate.confidence) for candidate in top],
         ]
-        return _csv_line([*fields, "", ""])
-
-
-def _csv_line(fields: Sequence[str]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow(fields)
-    return text.getvalue()
+        return csv_line([*fields, "", ""])
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from actionstream.concurrency import default_threads
+from actionstream.errors import VideoTooLargeError
 from actionstream.video.files import Limits
 from actionstream.video.opening import check_pixels, explain
 from actionstream.video.timing import DisplayOrder, Rate, Stamp, Stamped, stamped_rate
@@ -134,6 +135,9 @@ class Decoder:
         damaged = packet is not None and packet.is_corrupt
         try:
             frames = self._context.decode(packet)
+        except MemoryError as error:  # no damage: what is skipped would be missing unsaid
+            cause = "its pictures need more memory than there is for it"
+            raise VideoTooLargeError(self._source, cause) from error
         except av.FFmpegError as error:
             log.debug("%s: packet refused: %s", self._source, error)
             frames, damaged = [], True
