@@ -31,7 +31,7 @@ from plain_bundle import plain_bundle  # noqa: E402
 
 CLIPS = 40
 ENDINGS = ("jsonl", "csv", "parquet")
-SHORTEST, LONGEST = 0.2, 2.0  # seconds until a kill: from the imports to the last rows
+SHORTEST, LONGEST = 0.1, 1.1  # until a kill, as a part of what a whole run takes
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"}
 
 
@@ -53,13 +53,15 @@ def main() -> int:
             make_clip(place / "clips" / f"{number:02}.mp4", frames=10 + number)
         (place / "clips" / "11.mp4").write_text("no video")
         jobs = [] if args.jobs is None else ["--jobs", str(args.jobs)]
+        started = time.monotonic()
         assert run(place, [*jobs, "--output", "whole.jsonl", "--segments", "whole.csv"]) == 1
+        takes = time.monotonic() - started
         while kills < args.kills and time.monotonic() - began < args.seconds:
             ending = ENDINGS[rounds % len(ENDINGS)]
             output = place / f"round{rounds}.{ending}"
             words = [*jobs, "--resume", "--output", output.name]
             words += ["--segments", f"segments{rounds}.csv"]
-            while run(place, words, seconds=chance.uniform(SHORTEST, LONGEST)) is None:
+            while run(place, words, seconds=takes * chance.uniform(SHORTEST, LONGEST)) is None:
                 kills += 1
             seen = (place / f"segments{rounds}.csv").read_text()
             if rows(output) != rows(place / "whole.jsonl"):
