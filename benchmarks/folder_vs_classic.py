@@ -34,7 +34,7 @@ Paths = Sequence[Path]
 
 
 @dataclass(slots=True)
-class Tally:
+class Totals:
     """What one side did: seconds, clips and answers of each block."""
 
     name: str
@@ -93,9 +93,9 @@ def evenly(paths: list[Path], count: int) -> list[Path]:
 def compare(model: Recognizer, clips: list[Path], classic_clips: int) -> bool:
     card = model.card
     network = ClassicNetwork(model.threads)
-    ours = Tally("actionstream")
-    often = Tally("classic, as many answers")
-    once = Tally("classic, one answer a clip")
+    ours = Totals("actionstream")
+    often = Totals("classic, as many answers")
+    once = Totals("classic, one answer a clip")
     few = set(evenly(clips, classic_clips))
     size = -(-len(clips) // BLOCKS)
     blocks = [clips[start : start + size] for start in range(0, len(clips), size)]
@@ -118,9 +118,9 @@ def compare(model: Recognizer, clips: list[Path], classic_clips: int) -> bool:
     return report(model, ours, often, once)
 
 
-def report(model: Recognizer, ours: Tally, often: Tally, once: Tally) -> bool:
-    for tally in (ours, often, once):
-        print(f"  {tally}")
+def report(model: Recognizer, ours: Totals, often: Totals, once: Totals) -> bool:
+    for totals in (ours, often, once):
+        print(f"  {totals}")
     if sum(often.clips) < sum(ours.clips):
         needed = often.milliseconds * sum(ours.answers) / 1000
         print(

@@ -3,7 +3,7 @@
     python research/fit.py DATA STORE OUT --variant lite2 [--seeds 0 1 2]
 
 Cross-fits over five folds of groups and sources: the closed-form paths, the LSTM on scores of
-models that saw neither its fold nor the clip's (pairs of folds), the known score; then fits all of
+models that saw neither its fold nor the clip's (pairs of folds), the OOD score; then fits all of
 it on every row. Temperatures and thresholds come from out-of-fold outputs. Writes OUT/head.onnx,
 head.pt, card_numbers.json for make_card.py, and with --seeds prints the LSTM's gain by seed. BLAS
 with one thread (OMP_NUM_THREADS=1) is fastest on a busy machine.
@@ -38,7 +38,7 @@ from windows import (
 )
 
 from actionstream.inference.pose import POSE_SIZE
-from actionstream.networks.known import POSE_HEAD, ServedPoseHead, build_served_head
+from actionstream.networks.ood import POSE_HEAD, InferencePoseHead, build_inference_head
 from actionstream.networks.pose_head import STILL, PoseOODScore, moves
 from actionstream.training.common.onnx_export import export_head
 from actionstream.training.storage import with_float16_storage
@@ -70,7 +70,7 @@ RECIPE: dict[str, Any] = {
     "copies": 0.1,
 }
 SHARES = (0.5, 0.05, 0.25, 0.2)
-"""Weight of right answers, wrong ones, others and made pictures in the known score."""
+"""Weight of right answers, wrong ones, others and made pictures in the OOD score."""
 SETS = ("ucf_train", "wild_train", "other_train", "made_train", "few_train")
 
 
@@ -101,9 +101,9 @@ class Fit:
         sizes = {"random": RECIPE["n_random"], "look_random": RECIPE["look_random"]}
         options = {**sizes, "hidden": RECIPE["hidden"]}
         size = w.looks.shape[2] + POSE_SIZE
-        served = build_served_head(POSE_HEAD, size, self.none, options)
-        assert isinstance(served, ServedPoseHead)
-        self.served, self.head = served, served.head
+        inference_head = build_inference_head(POSE_HEAD, size, self.none, options)
+        assert isinstance(inference_head, InferencePoseHead)
+        self.inference_head, self.head = inference_head, inference_head.head
         self.direct = Direct(w, self.head, RECIPE)
         self.evidence = Evidence(w, self.head.order, RECIPE["lam_look"], self.none + 1)
 
@@ -189,7 +189,7 @@ class Fit:
 def fit_known(
     fit: Fit, statistics: np.ndarray, right: np.ndarray
 ) -> tuple[np.ndarray, dict[str, torch.Tensor]]:
-    """Out-of-fold regressions [M] of the known score, and the one on all rows."""
+    """Out-of-fold regressions [M] of the OOD score, and the one on all rows."""
     made = fit.windows.set == "made_train"
     side = np.where(fit.known, np.where(right, 0, 1), np.where(made, 3, 2))
     clip_weight = np.zeros(len(side))
@@ -316,11 +316,11 @@ def round_to_half(module: torch.nn.Module) -> None:
 def deliver(fit: Fit, out: Path, variant: str, numbers: dict[str, Any]) -> None:
     """Write graph, tensors and numbers."""
     out.mkdir(parents=True, exist_ok=True)
-    round_to_half(fit.served)
-    export_head(fit.served, out / "head.onnx")
+    round_to_half(fit.inference_head)
+    export_head(fit.inference_head, out / "head.onnx")
     model = with_float16_storage(onnx.load(out / "head.onnx"))
     (out / "head.onnx").write_bytes(model.SerializeToString(deterministic=True))
-    torch.save(fit.served.state_dict(), out / "head.pt")
+    torch.save(fit.inference_head.state_dict(), out / "head.pt")
     sets = fit.windows.set
     negatives = {
         "other_train": int((sets == "other_train").sum()),
@@ -359,14 +359,14 @@ def main() -> None:
 def finish(
     fit: Fit, direct: tuple[np.ndarray, np.ndarray], heat: float, order: np.ndarray
 ) -> dict[str, Any]:
-    """Fit the known score on out-of-fold scores and fill it in; calibration and figures."""
+    """Fit the OOD score on out-of-fold scores and fill it in; calibration and figures."""
     scores = [path / F(heat) for path in direct] + [order]
     logits = sum(scores, start=np.zeros_like(order))
     right = by_clip(fit.windows, softmax(logits[:, :-1])).argmax(1) == fit.target
     parts = tuple(torch.from_numpy(part.astype(F)) for part in scores)
     statistics = PoseOODScore().statistics(parts).numpy()
     known, solved = fit_known(fit, statistics, right)
-    fit.served.known.load_state_dict(solved)
+    fit.inference_head.known.load_state_dict(solved)
     known *= gates(fit)[fit.windows.source]
     calibration, (chance, right, of_clip) = calibrate(fit, logits, known)
     measured = figures(fit, chance, right, of_clip, calibration["known_threshold"])
@@ -374,7 +374,7 @@ def finish(
 
 
 def gates(fit: Fit) -> np.ndarray:
-    """The part of the known score that pictures which stand still do not pass, [N]."""
+    """The part of the OOD score that pictures which stand still do not pass, [N]."""
 
     def gate(rows: np.ndarray) -> torch.Tensor:
         looks = torch.from_numpy(fit.windows.looks[rows].astype(F))
@@ -401,7 +401,7 @@ def fill_final(fit: Fit, heat: float) -> None:
     solution = fit.direct.fit(rows, fit.row_target, fit.row_weight)
     fit.direct.fill(rows, solution, heat)
     fit.evidence.fit(np.ones(len(fit.fold), bool), fit.target, fit.weight)
-    fit.served.eval()
+    fit.inference_head.eval()
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ SETS = ("ucf_test", "few_test", "wild", "other_test", "made_test")
 def answer(
     session: onnxruntime.InferenceSession, ticks: np.ndarray, filled: np.ndarray, card: Any
 ) -> tuple[np.ndarray, float]:
-    """Probabilities [K] and known score of a whole file."""
+    """Probabilities [K] and OOD score of a whole file."""
     windows = np.stack([window(ticks, end) for end in ends(filled, len(ticks))]).astype(F)
     parts = [
         session.run(["logits", "known_score"], {"features": windows[i : i + 64]})

@@ -51,14 +51,14 @@ class Windows:
 
 
 def ends(filled: np.ndarray, most: int) -> np.ndarray:
-    """Where served windows end, thinned evenly to `most`."""
+    """Where inference windows end, thinned evenly to `most`."""
     ticks = np.cumsum(filled)
-    served = ticks[ticks >= READY]
-    if len(served) == 0:
+    ready = ticks[ticks >= READY]
+    if len(ready) == 0:
         return ticks[-1:]
-    if len(served) <= most:
-        return served
-    return served[np.round(np.linspace(0, len(served) - 1, most)).astype(int)]
+    if len(ready) <= most:
+        return ready
+    return ready[np.round(np.linspace(0, len(ready) - 1, most)).astype(int)]
 
 
 def window(ticks: np.ndarray, end: int) -> np.ndarray:
@@ -155,7 +155,7 @@ def _shaky(poses: np.ndarray, random: np.random.Generator) -> np.ndarray:
 
 
 def folds(windows: Windows, count: int = 5, seed: int = 0) -> np.ndarray:
-    """The fold of every clip: groups and sources whole, classes dealt evenly."""
+    """The fold of every clip: groups and sources whole, classes spread evenly."""
     random, fold = np.random.default_rng(seed), {}
     clips = list(zip(windows.set, windows.label, windows.group, strict=True))
     for prefix in ("ucf", "few"):

@@ -16,8 +16,8 @@ import numpy as np
 import torch
 
 from actionstream.networks.encoders import Encoder, build_encoder
-from actionstream.networks.known import KnownScore, ServedHead
-from actionstream.networks.known import build_served_head as build
+from actionstream.networks.ood import InferenceHead, OODScore
+from actionstream.networks.ood import build_inference_head as build
 from actionstream.training.common.export import export_bundle
 
 SIZE = 64
@@ -76,7 +76,7 @@ def card_fields(**changed: Any) -> dict[str, Any]:
     return {**fields, **changed}
 
 
-def fill_known(known: KnownScore, seed: int = 0) -> None:
+def fill_ood(known: OODScore, seed: int = 0) -> None:
     """Numbers that make every statistic count and keep the score away from 0 and 1."""
     generator = torch.Generator().manual_seed(seed)
     known.weight.copy_(torch.rand(known.weight.shape, generator=generator) * 0.4 - 0.2)
@@ -84,14 +84,14 @@ def fill_known(known: KnownScore, seed: int = 0) -> None:
 
 
 @cache
-def networks() -> tuple[Encoder, ServedHead]:
+def networks() -> tuple[Encoder, InferenceHead]:
     """The networks in the small bundle. Do not change them."""
     torch.manual_seed(3)
     encoder = build_encoder("efficientnet_lite0", input_size=SIZE)
-    served = build("lstm", encoder.spec.feature_size, len(LABELS), OPTIONS)
-    served.head.fit(torch.rand(40, 16, encoder.spec.feature_size))
-    fill_known(served.known)
-    return encoder, served
+    inference_head = build("lstm", encoder.spec.feature_size, len(LABELS), OPTIONS)
+    inference_head.head.fit(torch.rand(40, 16, encoder.spec.feature_size))
+    fill_ood(inference_head.known)
+    return encoder, inference_head
 
 
 @cache
@@ -99,11 +99,11 @@ def _made() -> Path:
     place = Path(tempfile.mkdtemp(prefix="small-bundle-"))
     atexit.register(shutil.rmtree, place, ignore_errors=True)
     folder = place / "small"
-    encoder, served = networks()
+    encoder, inference_head = networks()
     export_bundle(
         folder,
         encoder=encoder,
-        served_head=served,
+        inference_head=inference_head,
         card_fields=card_fields(),
         check_frames=pictures(20),
     )
@@ -111,6 +111,6 @@ def _made() -> Path:
 
 
 def small_bundle(to: Path) -> Path:
-    """A copy of the small bundle at `to`, which the caller may spoil."""
+    """A copy of the small bundle at `to`, which the caller may damage."""
     shutil.copytree(_made(), to)
     return to

@@ -45,18 +45,18 @@ def write_clip(
 def colour_split(root: Path, groups: int = 4) -> Split:
     """Three actions that differ in colour, `groups` clips each to train on and one to test."""
     labels = ("Archery", "Biking", "Diving")
-    sides: dict[str, list[Clip]] = {"train": [], "test": []}
+    subsets: dict[str, list[Clip]] = {"train": [], "test": []}
     for place, label in enumerate(labels):
         for group in range(groups + 1):
             stem = f"v_{label}_g{group + 1:02}_c01"
             path = write_clip(root / label / f"{stem}.mp4", place / 3, seed=100 * place + group)
-            side = "train" if group else "test"
-            sides[side].append(Clip(path, label, f"{label}/g{group + 1:02}", stem))
+            subset = "train" if group else "test"
+            subsets[subset].append(Clip(path, label, f"{label}/g{group + 1:02}", stem))
     return Split(
         name="colours",
         labels=labels,
-        train=tuple(sides["train"]),
+        train=tuple(subsets["train"]),
         validation=(),
-        test=tuple(sides["test"]),
-        listed={side: len(listed) for side, listed in sides.items()},
+        test=tuple(subsets["test"]),
+        listed={subset: len(listed) for subset, listed in subsets.items()},
     )

@@ -158,7 +158,7 @@ def encoder() -> onnx.ModelProto:
 
 
 def head(size: int = COLOURS + POSE_SIZE, seed: int = 0) -> onnx.ModelProto:
-    """head.onnx: every number of the window counts in every logit and in the known score."""
+    """head.onnx: every number of the window counts in every logit and in the OOD score."""
     chance = np.random.default_rng(seed)
     return _network(
         f"head (float[B, {WINDOW}, {size}] features)"

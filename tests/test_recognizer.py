@@ -506,12 +506,12 @@ def test_verify_names_the_first_difference(clip: Path, monkeypatch: pytest.Monke
     model = tiny_model()
     real, calls = looks.preprocess, iter(range(1000))
 
-    def spoiled(pixels: np.ndarray, geometry: object) -> np.ndarray:
+    def damaged(pixels: np.ndarray, geometry: object) -> np.ndarray:
         """The 13th look of the live run is too dark; 20 looks of the file came before."""
         image = real(pixels, geometry)  # type: ignore[arg-type]
         return image // 2 if next(calls) == 20 + 12 else image
 
-    monkeypatch.setattr(looks, "preprocess", spoiled)
+    monkeypatch.setattr(looks, "preprocess", damaged)
     found = verify_clip(clip, model)
     (live,) = found.comparisons
     assert not found.ok

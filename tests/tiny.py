@@ -124,7 +124,7 @@ def plain(colour: tuple[int, int, int], width: int = 32, height: int = 24) -> Pi
 
 
 def by_hand(seen: Sequence[tuple[int, int, int]]) -> tuple[list[float], float]:
-    """Probabilities and known score of the newest 16 looks, the oldest repeated in front."""
+    """Probabilities and OOD score of the newest 16 looks, the oldest repeated in front."""
     ring = list(seen[-WINDOW:])
     ring = [ring[0]] * (WINDOW - len(ring)) + ring
     colour = [

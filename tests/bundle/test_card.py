@@ -340,25 +340,25 @@ ABSENT = object()
 
 
 @settings(max_examples=150, deadline=None)
-@given(spoiled=st.dictionaries(st.sampled_from(KEYS), JSON | st.just(ABSENT), max_size=4))
+@given(damaged=st.dictionaries(st.sampled_from(KEYS), JSON | st.just(ABSENT), max_size=4))
 def test_law_any_spoiled_keys_give_one_error_that_names_each_of_them(
-    spoiled: dict[tuple[Any, ...], object],
+    damaged: dict[tuple[Any, ...], object],
 ) -> None:
     """Whatever stands in any of the keys: a card or one BundleError."""
     content = valid()
-    for path, value in spoiled.items():
+    for path, value in damaged.items():
         try:
             if value is ABSENT:
                 del at(content, path[:-1])[path[-1]]
             else:
                 at(content, path[:-1])[path[-1]] = value
-        except (KeyError, IndexError, TypeError):  # what held it is spoiled already
+        except (KeyError, IndexError, TypeError):  # what held it is damaged already
             continue
     try:
         cards.parse(json.dumps(content))
     except BundleError as error:
         told = " ".join(error.problems)
-        for path in spoiled:
+        for path in damaged:
             if len(path) == 1 and content.get(path[0], ABSENT) is ABSENT:
                 assert f"{path[0]}: key is missing" in told
 

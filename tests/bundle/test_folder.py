@@ -75,12 +75,12 @@ def _add(name: str) -> Callable[[Path], None]:
 
 
 def _flip_last_byte(name: str) -> Callable[[Path], None]:
-    def spoil(folder: Path) -> None:
+    def damage(folder: Path) -> None:
         content = bytearray((folder / name).read_bytes())
         content[-1] ^= 1
         (folder / name).write_bytes(bytes(content))
 
-    return spoil
+    return damage
 
 
 def _link_out(folder: Path) -> None:
@@ -98,11 +98,11 @@ def _drop(key: str) -> Callable[[Path], None]:
 
 
 def _replace(name: str, content: bytes) -> Callable[[Path], None]:
-    def spoil(folder: Path) -> None:
+    def damage(folder: Path) -> None:
         (folder / name).write_bytes(content)
         rehash(folder)
 
-    return spoil
+    return damage
 
 
 def _save_weights(folder: Path, shapes: dict[str, list[int]]) -> None:
@@ -239,7 +239,7 @@ WRONG: dict[str, tuple[Callable[[Path], None], str]] = {
     "baked batch": (_onnx("encoder.onnx", _bake_batch), "encoder.onnx: "),
     "window of 8": (_onnx("head.onnx", _widen_window), "head.onnx: a head takes features"),
     "float pictures": (_onnx("encoder.onnx", _take_floats), "encoder.onnx: "),
-    "no known score": (_onnx("head.onnx", _drop_known), "head.onnx: a head takes features"),
+    "no OOD score": (_onnx("head.onnx", _drop_known), "head.onnx: a head takes features"),
     "data elsewhere": (_onnx("encoder.onnx", _external), "Absolute path not allowed"),
     "data elsewhere, hidden": (
         _onnx("head.onnx", _external_in_attribute),
@@ -251,8 +251,8 @@ WRONG: dict[str, tuple[Callable[[Path], None], str]] = {
 
 @pytest.mark.parametrize("way", WRONG)
 def test_every_way_to_be_wrong_has_its_message(folder: Path, way: str) -> None:
-    spoil, message = WRONG[way]
-    spoil(folder)
+    damage, message = WRONG[way]
+    damage(folder)
     with pytest.raises(BundleError) as caught:
         open_all(folder)
     assert message in str(caught.value)
@@ -275,11 +275,11 @@ def test_all_that_is_wrong_is_listed_at_once(folder: Path) -> None:
 
 
 def test_a_faulty_card_stops_there(folder: Path) -> None:
-    def spoil(card: dict[str, Any]) -> None:
+    def damage(card: dict[str, Any]) -> None:
         del card["temperature"]
         card |= {"colour": "red"}
 
-    edit_card(folder, spoil)
+    edit_card(folder, damage)
     _flip_last_byte("encoder.onnx")(folder)
     with pytest.raises(BundleError) as caught:
         open_bundle(folder)

@@ -112,7 +112,7 @@ def test_the_card_gets_the_same_count_and_the_test_list_is_comparable(
 
 
 @pytest.mark.parametrize(
-    ("changed", "side", "reason"),
+    ("changed", "subset", "reason"),
     [
         ({"split": "HMDB51 split 1"}, "test", "was trained on 'HMDB51 split 1'"),
         ({"comparable": False}, "test", "clips of one source are in several subsets"),
@@ -125,12 +125,12 @@ def test_what_is_not_comparable_says_so_everywhere(
     made: Path,
     tmp_path: Path,
     changed: dict[str, Any],
-    side: str,
+    subset: str,
     reason: str,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     other = with_training(shutil.copytree(bundle, tmp_path / "bundle"), **changed)
-    asked = words(other, made / "clips", "--subset", side)
+    asked = words(other, made / "clips", "--subset", subset)
     assert cli.main([*asked, "--report", str(tmp_path / "report")]) == 0
     captured = capsys.readouterr()
     assert captured.out.splitlines()[1].startswith("not comparable     the model may have seen")
@@ -151,7 +151,7 @@ def test_a_clip_on_two_sides_is_refused_by_name(
     assert captured.out == ""
     offenders = "v_PushUps_g08_c01 and v_PushUps_g01_c01"
     assert f"train and test share 1 contents ({offenders})" in captured.err
-    assert cli.main(words(bundle, data, "--subset", "all", "--json")) == 0  # one side: no pairs
+    assert cli.main(words(bundle, data, "--subset", "all", "--json")) == 0  # one subset: no pairs
     assert json.loads(capsys.readouterr().out)["comparable"] is False
 
 
@@ -163,14 +163,14 @@ def test_a_leak_among_actions_that_the_model_does_not_know_is_no_matter(
     assert json.loads(capsys.readouterr().out)["evaluated"] == 2
 
 
-@pytest.mark.parametrize(("side", "named"), [("test", "test"), ("all", "all")])
+@pytest.mark.parametrize(("subset", "named"), [("test", "test"), ("all", "all")])
 def test_other_clips_are_compared_too(
-    bundle: Path, data: Path, side: str, named: str, capsys: pytest.CaptureFixture[str]
+    bundle: Path, data: Path, subset: str, named: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     others = data.parent / "others"
     others.mkdir()
     shutil.copyfile(path_of(data, "JumpRope g01_c01"), others / "walk.mp4")
-    assert cli.main(words(bundle, data, "--negatives", str(others), "--subset", side)) == 2
+    assert cli.main(words(bundle, data, "--negatives", str(others), "--subset", subset)) == 2
     offenders = "v_JumpRope_g01_c01 and walk"
     assert f"{named} and negatives share 1 contents ({offenders})" in capsys.readouterr().err
 
@@ -181,7 +181,7 @@ def test_no_clip_is_hashed_twice(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Loading compares clips inside a side, the guard those of all sides: each asks for hashes."""
+    """Loading compares clips of one subset, the guard those of all: each asks for hashes."""
     size = max(path.stat().st_size for path in data.rglob("*.mp4"))
     for path in data.rglob("*.mp4"):
         with path.open("ab") as file:  # an MP4 may end with anything

@@ -177,7 +177,7 @@ def test_killed_and_resumed_it_gives_the_same_bundle(
 
 
 def same_weights(a: Path, b: Path) -> None:
-    """Encoder and head bit for bit; the known score's, which come out of a decomposition whose
+    """Encoder and head bit for bit; the OOD score's, which come out of a decomposition whose
     last bits BLAS does not promise, to 1e-6 of the largest.
     """
     from safetensors.torch import load_file

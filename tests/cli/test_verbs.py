@@ -69,8 +69,8 @@ class Shifty:
 def test_demo_says_what_is_not_well(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    spoiled = replace(tiny_model(), engine=Shifty())  # type: ignore[arg-type]
-    monkeypatch.setattr("actionstream.cli.demo.load_model", lambda args: spoiled)
+    damaged = replace(tiny_model(), engine=Shifty())  # type: ignore[arg-type]
+    monkeypatch.setattr("actionstream.cli.demo.load_model", lambda args: damaged)
     monkeypatch.setattr(demo, "MOST_AGE_SECONDS", -1.0)
     assert cli.main(["demo"]) == 1
     lines = capsys.readouterr().out.splitlines()
@@ -110,8 +110,8 @@ def test_verify_without_pytorch_says_so(
 def test_verify_names_the_first_difference_and_ends_with_1(
     videos: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    spoiled = replace(tiny_model(), engine=Shifty())  # type: ignore[arg-type]
-    monkeypatch.setattr("actionstream.cli.verify.load_model", lambda args, **_: spoiled)
+    damaged = replace(tiny_model(), engine=Shifty())  # type: ignore[arg-type]
+    monkeypatch.setattr("actionstream.cli.verify.load_model", lambda args, **_: damaged)
     assert cli.main(["verify", str(videos / "a.avi")]) == 1
     out = capsys.readouterr().out
     assert "DIFFERENT: live stream, frame by frame: reading " in out

@@ -44,16 +44,16 @@ def test_laws_of_folds(clips: list[Clip], folds: int, seed: int) -> None:
         with pytest.raises(DatasetError, match=f"{len(groups)} groups cannot be divided"):
             make_folds(clips, folds=folds, seed=seed)
         return
-    carved = make_folds(clips, folds=folds, seed=seed)
-    assert len(carved) == folds
-    assert sorted(i for fold in carved for i in fold) == list(range(len(clips)))
-    assert all(list(fold) == sorted(fold) for fold in carved)
-    where = [{clips[i].group for i in fold} for fold in carved]
+    made = make_folds(clips, folds=folds, seed=seed)
+    assert len(made) == folds
+    assert sorted(i for fold in made for i in fold) == list(range(len(clips)))
+    assert all(list(fold) == sorted(fold) for fold in made)
+    where = [{clips[i].group for i in fold} for fold in made]
     assert sum(map(len, where)) == len(groups)  # no group in two folds
-    assert carved == make_folds(clips, folds=folds, seed=seed)
+    assert made == make_folds(clips, folds=folds, seed=seed)
     # Each label goes to the emptiest fold, so two folds differ by one group of it at most.
     for label in {clip.label for clip in clips}:
-        counts = [sum(clips[i].label == label for i in fold) for fold in carved]
+        counts = [sum(clips[i].label == label for i in fold) for fold in made]
         largest = max(Counter(clip.group for clip in clips if clip.label == label).values())
         assert max(counts) - min(counts) <= largest
 
@@ -61,11 +61,11 @@ def test_laws_of_folds(clips: list[Clip], folds: int, seed: int) -> None:
 @given(clips=clip_lists(), data=st.data())
 def test_the_order_of_the_clips_does_not_matter(clips: list[Clip], data: st.DataObject) -> None:
     other = data.draw(st.permutations(clips))
-    carved = [
+    made = [
         {frozenset(these[i].stem for i in fold) for fold in make_folds(these, folds=2)}
         for these in (clips, other)
     ]
-    assert carved[0] == carved[1]
+    assert made[0] == made[1]
 
 
 @given(clips=clip_lists(), fraction=st.floats(0.05, 0.6), seed=st.integers(0, 3))
@@ -118,8 +118,8 @@ def test_folds_of_the_real_training_list(data_dir: Path, ucf101_lists: Path) -> 
         # A fifth of every class, give or take a group of at most seven clips.
         assert all(abs(counts[label] - clips[label] / 5) <= 7 for label in clips)
     # Nothing is forgiven here: groups that are one video were joined on loading.
-    sides = {str(number): [train[i] for i in fold] for number, fold in enumerate(folds)}
-    assert {d.subset for d in check_leaks(sides, allow_known=False)} <= set(sides)
+    subsets = {str(number): [train[i] for i in fold] for number, fold in enumerate(folds)}
+    assert {d.subset for d in check_leaks(subsets, allow_known=False)} <= set(subsets)
 
 
 def test_a_random_split_says_that_it_leaks(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A drawn test side is one of the data set, whichever of its labels are asked for."""
+"""A drawn test subset is one of the data set, whichever of its labels are asked for."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ LABELS = ("A", "B", "C", "D")
 
 
 def where(split: Split) -> dict[str, tuple[str, str]]:
-    """Side and group of every clip."""
-    return {c.stem: (side, c.group) for side, clips in split.subsets.items() for c in clips}
+    """Subset and group of every clip."""
+    return {c.stem: (subset, c.group) for subset, clips in split.subsets.items() for c in clips}
 
 
 def people(clips: tuple[Clip, ...]) -> set[str]:

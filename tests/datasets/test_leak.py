@@ -13,12 +13,12 @@ from actionstream.errors import DatasetError, LeakError
 Rows = list[tuple[str, str, str]]
 
 
-def sides(folder: Path, **rows: Rows) -> dict[str, list[Clip]]:
-    return {side: write_clips(folder / side, these) for side, these in rows.items()}
+def subsets(folder: Path, **rows: Rows) -> dict[str, list[Clip]]:
+    return {subset: write_clips(folder / subset, these) for subset, these in rows.items()}
 
 
 def test_a_clean_split_passes(tmp_path: Path) -> None:
-    clean = sides(
+    clean = subsets(
         tmp_path,
         train=[("a", "g1", "aa"), ("b", "g1", "bb")],
         validation=[("c", "g2", "cc")],
@@ -28,7 +28,7 @@ def test_a_clean_split_passes(tmp_path: Path) -> None:
     assert check_leaks({}) == ()
 
 
-@pytest.mark.parametrize("side", ["validation", "test"])
+@pytest.mark.parametrize("subset", ["validation", "test"])
 @pytest.mark.parametrize(
     ("row", "cause"),
     [
@@ -39,17 +39,17 @@ def test_a_clean_split_passes(tmp_path: Path) -> None:
     ids=["group", "stem", "bytes"],
 )
 def test_every_kind_of_leak_is_refused(
-    tmp_path: Path, side: str, row: tuple[str, str, str], cause: str
+    tmp_path: Path, subset: str, row: tuple[str, str, str], cause: str
 ) -> None:
-    leaking = sides(
-        tmp_path, train=[("a", "g1", "aa"), ("b", "g2", "bb")], **{side: [("c", "g3", "cc"), row]}
+    leaking = subsets(
+        tmp_path, train=[("a", "g1", "aa"), ("b", "g2", "bb")], **{subset: [("c", "g3", "cc"), row]}
     )
-    with pytest.raises(LeakError, match=f"train and {side} {cause}"):
+    with pytest.raises(LeakError, match=f"train and {subset} {cause}"):
         check_leaks(leaking)
 
 
 def test_validation_and_test_are_compared_too(tmp_path: Path) -> None:
-    leaking = sides(tmp_path, train=[("a", "g1", "a")], validation=[("b", "g2", "b")], test=[])
+    leaking = subsets(tmp_path, train=[("a", "g1", "a")], validation=[("b", "g2", "b")], test=[])
     leaking["test"] = leaking["validation"]
     with pytest.raises(LeakError) as caught:
         check_leaks(leaking)
@@ -61,7 +61,7 @@ def test_offenders_are_counted_and_bounded(tmp_path: Path) -> None:
     train = [(f"a{i:02}", f"g{i}", f"a{i:02}") for i in range(12)]
     test = [(f"b{i:02}", f"g{i}", f"b{i:02}") for i in range(12)]
     with pytest.raises(LeakError, match="share 12 groups") as caught:
-        check_leaks(sides(tmp_path, train=train, test=test))
+        check_leaks(subsets(tmp_path, train=train, test=test))
     assert "and 7 more" in str(caught.value)
     assert len(str(caught.value)) < 250
 
@@ -70,7 +70,7 @@ def test_duplicates_inside_a_side_are_reported(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     rows = [("a", "g1", "same"), ("b", "g2", "same"), ("c", "g3", "else")]
-    (duplicate,) = check_leaks(sides(tmp_path, train=rows, test=[("d", "g4", "othr")]))
+    (duplicate,) = check_leaks(subsets(tmp_path, train=rows, test=[("d", "g4", "othr")]))
     assert (duplicate.subset, duplicate.stems) == ("train", ("a", "b"))
     assert "train: same content in a, b" in caplog.text
 
@@ -78,7 +78,7 @@ def test_duplicates_inside_a_side_are_reported(
 def test_the_known_pair_is_left_out_only_when_allowed(tmp_path: Path) -> None:
     group = "BasketballDunk/g08"
     rows = [(f"v_BasketballDunk_g08_{c}", group, "same") for c in ("c03", "c04")]
-    known = sides(tmp_path, train=rows)
+    known = subsets(tmp_path, train=rows)
     assert check_leaks(known) == ()
     (duplicate,) = check_leaks(known, allow_known=False)
     assert duplicate.stems == ("v_BasketballDunk_g08_c03", "v_BasketballDunk_g08_c04")
@@ -97,7 +97,7 @@ def test_the_leak_of_official_split_3_is_known(data_dir: Path, ucf101_lists: Pat
 
 
 def test_empty_files_are_not_the_same_clip(tmp_path: Path) -> None:
-    assert check_leaks(sides(tmp_path, train=[("a", "g1", "")], test=[("b", "g2", "")])) == ()
+    assert check_leaks(subsets(tmp_path, train=[("a", "g1", "")], test=[("b", "g2", "")])) == ()
 
 
 def test_only_files_of_one_size_are_read(tmp_path: Path) -> None:

@@ -42,8 +42,8 @@ def test_hmdb51(tmp_path: Path) -> None:
 def test_csv(tmp_path: Path, files: list[str], named: str) -> None:
     root = plant(tmp_path, [f"{name}.mp4" for name in files])
     for name in files:
-        side = "test" if name == "test" else "train"
-        (root / f"{name}.csv").write_text(f"path,label,split\n{name}.mp4,run,{side}\n")
+        subset = "test" if name == "test" else "train"
+        (root / f"{name}.csv").write_text(f"path,label,split\n{name}.mp4,run,{subset}\n")
     assert load_dataset(root, "csv").source == f"CSV layout, {named}"
 
 

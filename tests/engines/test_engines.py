@@ -68,7 +68,7 @@ def case(request: pytest.FixtureRequest) -> Case:
     import bundles
     import torch
 
-    encoder, served = bundles.networks()
+    encoder, inference_head = bundles.networks()
 
     def encode(images: Any) -> Any:
         with torch.no_grad():
@@ -76,7 +76,7 @@ def case(request: pytest.FixtureRequest) -> Case:
 
     def read(features: Any) -> tuple[Any, Any]:
         with torch.no_grad():
-            logits, known = served(torch.from_numpy(features))
+            logits, known = inference_head(torch.from_numpy(features))
         return logits.numpy(), known.numpy()
 
     return Case(engine, 1280, encode, read)

@@ -11,7 +11,7 @@ import torch
 
 from actionstream.errors import TrainingError
 from actionstream.inference.pose import METRES, PLACES, POSE_SIZE, SCORE, SQUARE
-from actionstream.networks.known import POSE_HEAD, ServedPoseHead, build_served_head
+from actionstream.networks.ood import POSE_HEAD, InferencePoseHead, build_inference_head
 from actionstream.networks.pose_features import PoseLooks, PoseSummary, mirrored
 from actionstream.networks.pose_head import PoseHead, PoseOODScore
 from actionstream.training.common.onnx_export import export_head
@@ -32,12 +32,12 @@ def windows(count: int, seed: int = 0) -> torch.Tensor:
     return features
 
 
-def served(both_ways: bool = True) -> ServedPoseHead:
+def inference_head(both_ways: bool = True) -> InferencePoseHead:
     """A small head in which every number counts."""
     torch.manual_seed(0)
     options = {"random": 40, "look_random": 20, "hidden": 8, "both_ways": both_ways}
-    made = build_served_head(POSE_HEAD, PICTURE + POSE_SIZE, ACTIONS, options)
-    assert isinstance(made, ServedPoseHead)
+    made = build_inference_head(POSE_HEAD, PICTURE + POSE_SIZE, ACTIONS, options)
+    assert isinstance(made, InferencePoseHead)
     made.head.pose_random.draw(1.0, seed=1)
     made.head.order.look_random.draw(1.0, seed=2)
     assert isinstance(made.known, PoseOODScore)
@@ -48,7 +48,7 @@ def served(both_ways: bool = True) -> ServedPoseHead:
 @pytest.fixture(scope="module")
 def graph(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("graph") / "head.onnx"
-    export_head(served(), path)
+    export_head(inference_head(), path)
     return path
 
 
@@ -68,7 +68,7 @@ def test_the_graph_gives_the_same_numbers_for_every_batch(graph: Path, kind: str
     session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
     features = shown(kind)
     with torch.no_grad():
-        logits, known = served()(features)
+        logits, known = inference_head()(features)
     assert torch.isfinite(logits).all()
     assert logits.std(dim=0).min() > 1e-4  # the windows matter
     for batch in (1, 2, 5):
@@ -79,13 +79,13 @@ def test_the_graph_gives_the_same_numbers_for_every_batch(graph: Path, kind: str
 
 def test_a_picture_that_stands_still_is_not_known() -> None:
     with torch.no_grad():
-        assert served()(shown("still"))[1].max() < 1e-4
-        assert served()(shown("somebody"))[1].min() > 0.3
+        assert inference_head()(shown("still"))[1].max() < 1e-4
+        assert inference_head()(shown("somebody"))[1].min() > 0.3
 
 
 def test_the_options_build_it_again() -> None:
-    made = served()
-    again = build_served_head(POSE_HEAD, PICTURE + POSE_SIZE, ACTIONS, made.options)
+    made = inference_head()
+    again = build_inference_head(POSE_HEAD, PICTURE + POSE_SIZE, ACTIONS, made.options)
     assert again.options == made.options
     assert made.options["dropout"] == 0.3
     again.load_state_dict(made.state_dict())
@@ -96,14 +96,14 @@ def test_the_options_build_it_again() -> None:
 
 def test_options_and_sizes_that_do_not_fit_are_refused() -> None:
     with pytest.raises(TrainingError, match="more than 236"):
-        build_served_head(POSE_HEAD, POSE_SIZE, ACTIONS, {})
+        build_inference_head(POSE_HEAD, POSE_SIZE, ACTIONS, {})
     with pytest.raises(TrainingError, match="sideways"):
-        build_served_head(POSE_HEAD, PICTURE + POSE_SIZE, ACTIONS, {"sideways": True})
+        build_inference_head(POSE_HEAD, PICTURE + POSE_SIZE, ACTIONS, {"sideways": True})
 
 
 def test_a_mirrored_window_gives_the_same_pose_features() -> None:
     poses = windows(3)[..., PICTURE:]
-    both, one = served().head, served(both_ways=False).head
+    both, one = inference_head().head, inference_head(both_ways=False).head
     torch.testing.assert_close(mirrored(mirrored(poses)), poses)
     seen, turned = both.summarise_pose(poses), both.summarise_pose(mirrored(poses))
     torch.testing.assert_close(seen, turned)
@@ -165,7 +165,7 @@ def test_what_the_ood_score_weighs_by_hand() -> None:
 
 
 def test_half_of_the_head_answers_without_a_person() -> None:
-    head = served().head
+    head = inference_head().head
     assert isinstance(head, PoseHead)
     features = shown("nobody")
     with torch.no_grad():

@@ -54,9 +54,9 @@ def _as_floats(images: np.ndarray[Any, np.dtype[np.uint8]]) -> Tensor:
 
 
 def _read(weights: Path, images: np.ndarray[Any, np.dtype[np.uint8]]) -> Tensor:
-    encoder, served = build_classic(weights)
+    encoder, inference_head = build_classic(weights)
     with torch.no_grad():
-        logits, _ = served(encoder(torch.from_numpy(images)).view(-1, 16, 512))
+        logits, _ = inference_head(encoder(torch.from_numpy(images)).view(-1, 16, 512))
     return logits
 
 
@@ -97,10 +97,10 @@ def test_every_spelling_gives_the_same_weights(variant: str, tmp_path: Path) -> 
     state = dict(_classic().state_dict())
     path = tmp_path / "action_recognition_model.pth"
     torch.save(VARIANTS[variant](state), path)
-    encoder, served = build_classic(path)
+    encoder, inference_head = build_classic(path)
     loaded = {f"cnn.{key}": value for key, value in encoder.trunk.state_dict().items()}
-    loaded |= {f"lstm.{key}": value for key, value in served.head.lstm.state_dict().items()}
-    loaded |= {f"fc.{key}": value for key, value in served.head.linear.state_dict().items()}
+    loaded |= {f"lstm.{key}": value for key, value in inference_head.head.lstm.state_dict().items()}
+    loaded |= {f"fc.{key}": value for key, value in inference_head.head.linear.state_dict().items()}
     assert len(loaded) == 126
     assert loaded.keys() == state.keys()
     for key, value in loaded.items():

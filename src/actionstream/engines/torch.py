@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
     from actionstream.engines.onnx import OnnxHead, OnnxPose
     from actionstream.networks.encoders import Encoder
-    from actionstream.networks.known import ServedHead
+    from actionstream.networks.ood import InferenceHead
 
 
-def build_networks(bundle: Parts) -> tuple[Encoder, ServedHead | None]:
+def build_networks(bundle: Parts) -> tuple[Encoder, InferenceHead | None]:
     """A bundle's encoder and head in PyTorch, on the CPU, in evaluation mode: also for more
     training. No head for a bundle without weights.safetensors, which has it as a graph only.
 
@@ -37,24 +37,24 @@ def build_networks(bundle: Parts) -> tuple[Encoder, ServedHead | None]:
     try:
         from actionstream.networks.encoders import build_encoder
         from actionstream.networks.from_onnx import fill_encoder
-        from actionstream.networks.known import build_served_head
+        from actionstream.networks.ood import build_inference_head
     except ImportError:
         raise MissingExtraError("the torch engine", "train") from None
     card = bundle.card
     size = card.geometry.input_size
     encoder = build_encoder(card.encoder.name, pretrained=False, input_size=size)
-    problems, served = fill_encoder(encoder, bundle.encoder_path), None
+    problems, inference_head = fill_encoder(encoder, bundle.encoder_path), None
     if bundle.weights_path.name in card.files:
-        served = build_served_head(
+        inference_head = build_inference_head(
             card.head.name, card.look_size, len(card.labels), card.head.options
         )
-        problems += _fill_head(served, bundle.weights_path)
+        problems += _fill_head(inference_head, bundle.weights_path)
     if problems:
         raise BundleError(bundle.path, problems)
-    return encoder, served
+    return encoder, inference_head
 
 
-def _fill_head(served: ServedHead, path: Path) -> list[str]:
+def _fill_head(inference_head: InferenceHead, path: Path) -> list[str]:
     """Put the numbers of weights.safetensors into the head; what does not fit."""
     try:
         from safetensors.torch import load_file
@@ -62,7 +62,9 @@ def _fill_head(served: ServedHead, path: Path) -> list[str]:
         raise MissingExtraError("the torch engine", "train") from None
     weights = load_file(path)
     try:  # bundles of schema version 1 repeat the encoder's tensors
-        served.load_state_dict({k: v for k, v in weights.items() if not k.startswith("encoder.")})
+        inference_head.load_state_dict(
+            {k: v for k, v in weights.items() if not k.startswith("encoder.")}
+        )
     except RuntimeError as error:  # torch lists every missing, unexpected and misshapen key
         return [line.strip() for line in str(error).splitlines()[1:]]
     return []
@@ -73,7 +75,7 @@ class TorchEngine:
     """A bundle in PyTorch; see `actionstream.engines.Engine`."""
 
     encoder: Encoder
-    head: ServedHead | OnnxHead
+    head: InferenceHead | OnnxHead
     look_size: int
     threads: int
     device: Device = "cpu"
@@ -89,7 +91,7 @@ class TorchEngine:
         The number of threads, and on CUDA full float32 in convolutions, are set for the whole
         process: PyTorch has one setting for all its networks.
         """
-        encoder, served = build_networks(bundle)
+        encoder, inference_head = build_networks(bundle)
         import torch
 
         from actionstream.engines.onnx import open_head, open_pose
@@ -100,12 +102,12 @@ class TorchEngine:
                 f"(torch {torch.__version__}); use device='cpu' or install a CUDA build of torch"
             )
         torch.set_num_threads(threads)
-        for module in filter(None, (encoder, served)):
+        for module in filter(None, (encoder, inference_head)):
             module.to(device).requires_grad_(False)
         if device == "cuda":
             torch.backends.cudnn.allow_tf32 = False  # on by default; 10 bits are too few for 1e-4
             encoder.to(memory_format=torch.channels_last)
-        head = served or open_head(bundle.head_path)
+        head = inference_head or open_head(bundle.head_path)
         pose = open_pose(bundle, threads=threads, device="cpu")
         return cls(encoder, head, bundle.card.look_size, threads, device, pose)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from actionstream.inference.accumulator import Accumulator
-from actionstream.inference.look import Look, StreamState, conclude, look, take
+from actionstream.inference.look import Look, StreamState, finish, look, take
 from actionstream.inference.pose import PoseNetworks
 from actionstream.inference.rules import Features, Graphs, Rules
 from actionstream.results import Frame, Pixels, Reading
@@ -101,7 +101,7 @@ def read_frames(
                 progress(due.time_seconds)
     if waiting:
         state = _look(timed, rules, state, waiting, on_reading)
-    total = conclude(timed, rules, state)
+    total = finish(timed, rules, state)
     return FramesRead(total, timed.encode_seconds, timed.head_seconds)
 
 

@@ -254,7 +254,7 @@ def _answer(
     return replace(state, smoothed=smoothed), reading
 
 
-def conclude(graphs: Graphs, rules: Rules, state: StreamState) -> Accumulator:
+def finish(graphs: Graphs, rules: Rules, state: StreamState) -> Accumulator:
     """What the answer is made of. A stream that was never ready for one, be it too short or
     reset again and again, gets a reading of each stretch from its padded ring."""
     total = state.total or Accumulator()

@@ -67,7 +67,7 @@ def step(clock: Clock, time_seconds: float, rule: SamplingRule) -> tuple[Clock, 
     """The clock after a frame with this time was seen, and what the frame is to the stream.
 
     "repeated": same time as the previous frame, ignored. "reset": time ran backwards or the gap
-    is too long, the stream begins anew with this frame, which is looked at. "due": looked at.
+    is too long, the stream is reset and this frame looked at. "due": looked at.
     "not_due": costs nothing. The tick of a look is filled by `fill`, which the caller applies.
     """
     moment = _judge(clock, time_seconds, rule)

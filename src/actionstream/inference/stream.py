@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from actionstream.errors import FrameError, NoFramesError
 from actionstream.inference.accumulator import Accumulator
-from actionstream.inference.look import StreamState, conclude, look, take
+from actionstream.inference.look import StreamState, finish, look, take
 from actionstream.inference.rules import Graphs, Rules
 from actionstream.results import Answer, Frame, Reading, RGBFrame, check_time
 
@@ -78,7 +78,7 @@ class Stream:
         Raises:
             NoFramesError: no frame was pushed.
         """
-        total = conclude(self._graphs, self._rules, self.state)
+        total = finish(self._graphs, self._rules, self.state)
         if total.zero_seconds is None:
             raise NoFramesError("stream", "no frame was pushed")
         return total.answer(self._rules, "stream", total.duration_seconds, model=self._model)

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
 
-from actionstream.inference import postprocess as decide
+from actionstream.inference import postprocess
 from actionstream.inference.postprocess import Run, Shown
 from actionstream.results import Reading, Segment
 
@@ -79,8 +79,8 @@ def _tiled(answers: list[Reading]) -> Iterator[Segment]:
     for reading in answers:
         label = None if reading.shown is None else labels.index(reading.shown)
         shown = Shown(reading.time_seconds - zero, label, reading.shown_confidence)
-        runs = decide.extend(runs, shown)
-    for segment in decide.segments(runs, labels, answers[-1].time_seconds - zero):
+        runs = postprocess.extend(runs, shown)
+    for segment in postprocess.segments(runs, labels, answers[-1].time_seconds - zero):
         yield replace(
             segment,
             start_seconds=segment.start_seconds + zero,

@@ -1,4 +1,4 @@
-"""The PyTorch modules: encoders, heads and the known score. They need the extra `train`."""
+"""The PyTorch modules: encoders, heads and the OOD score. They need the extra `train`."""
 
 from actionstream.errors import MissingExtraError
 

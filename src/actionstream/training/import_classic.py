@@ -22,7 +22,7 @@ from actionstream.errors import TrainingError
 from actionstream.inference.sampling import WINDOW
 from actionstream.networks.encoders import Encoder, build_encoder
 from actionstream.networks.heads import build_head
-from actionstream.networks.known import KnownScore, ServedHead
+from actionstream.networks.ood import InferenceHead, OODScore
 from actionstream.networks.pretrained import read_weights
 from actionstream.training.common.export import export_bundle
 from actionstream.training.common.recipe import CLASSIC_SIZE, CLASSIC_SPACING_SECONDS
@@ -72,23 +72,23 @@ def import_classic(
         TrainingError: not plain weights, not that network, or not as many labels as outputs.
         BundleError: the place is taken.
     """
-    encoder, served = build_classic(weights)
-    if served.head.num_classes != len(labels):
+    encoder, inference_head = build_classic(weights)
+    if inference_head.head.num_classes != len(labels):
         raise TrainingError(
-            f"{weights}: {served.head.num_classes} outputs, but {len(labels)} labels given"
+            f"{weights}: {inference_head.head.num_classes} outputs, but {len(labels)} labels given"
         )
     frames = _random_frames() if check_frames is None else check_frames
     return export_bundle(
         folder,
         encoder=encoder,
-        served_head=served,
+        inference_head=inference_head,
         card_fields=_card_fields(weights, labels, spacing_seconds),
         check_frames=frames,
         overwrite=overwrite,
     )
 
 
-def build_classic(weights: Path) -> tuple[Encoder, ServedHead]:
+def build_classic(weights: Path) -> tuple[Encoder, InferenceHead]:
     """The classic network with the weights of a file, as encoder and head.
 
     Raises:
@@ -114,8 +114,8 @@ def build_classic(weights: Path) -> tuple[Encoder, ServedHead]:
     tensors |= {f"linear.{key}": value for key, value in parts.linear.items()}
     tensors |= {f"project.{key}": value for key, value in (parts.project or {}).items()}
     _load(head, tensors, weights)
-    known = KnownScore("max_probability", FEATURES, head.num_classes)
-    return encoder, ServedHead(head.eval(), known.eval())
+    ood = OODScore("max_probability", FEATURES, head.num_classes)
+    return encoder, InferenceHead(head.eval(), ood.eval())
 
 
 def _load(module: Any, tensors: Tensors, weights: Path) -> None:

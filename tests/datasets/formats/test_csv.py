@@ -80,7 +80,9 @@ def test_without_sides_whole_groups_are_held_out(tmp_path: Path) -> None:
     fewer = load_csv(root)
     assert fewer.listed["train"] == len(fewer.train) + 1
     label = split.train[0].label or ""
-    listed = {side: fewer.listed_of(side, [label]) for side in ("train", "validation", "test")}
+    listed = {
+        subset: fewer.listed_of(subset, [label]) for subset in ("train", "validation", "test")
+    }
     assert sum(listed.values()) == 20
     assert listed["test"] == sum(clip.label == label for clip in fewer.test)
 

@@ -31,18 +31,18 @@ def lists(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("split", [1, 2, 3])
 def test_real_lists(data_dir: Path, split: int) -> None:
-    sides = read_hmdb51_lists(data_dir / "splits" / "hmdb51", split)
-    counts = {side: Counter(clip.label for clip in clips) for side, clips in sides.items()}
+    subsets = read_hmdb51_lists(data_dir / "splits" / "hmdb51", split)
+    counts = {subset: Counter(clip.label for clip in clips) for subset, clips in subsets.items()}
     assert len(counts["train"]) == len(counts["test"]) == 51
     assert set(counts["train"].values()) == {70}
     assert set(counts["test"].values()) == {30}
-    groups = {side: {clip.group for clip in clips} for side, clips in sides.items()}
+    groups = {subset: {clip.group for clip in clips} for subset, clips in subsets.items()}
     assert not groups["train"] & groups["test"]
 
 
 def test_films_cross_the_official_split_between_classes(data_dir: Path) -> None:
-    sides = read_hmdb51_lists(data_dir / "splits" / "hmdb51", 1)
-    films = {side: {c.group.split("/", 1)[1] for c in clips} for side, clips in sides.items()}
+    subsets = read_hmdb51_lists(data_dir / "splits" / "hmdb51", 1)
+    films = {subset: {c.group.split("/", 1)[1] for c in clips} for subset, clips in subsets.items()}
     assert len(films["train"] & films["test"]) == 133
 
 

@@ -31,13 +31,13 @@ def test_the_packaged_class_list_is_the_official_one(ucf101_lists: Path) -> None
     ("split", "train", "test"), [(1, 9537, 3783), (2, 9586, 3734), (3, 9624, 3696)]
 )
 def test_official_lists(ucf101_lists: Path, split: int, train: int, test: int) -> None:
-    sides = read_official_lists(ucf101_lists).subsets(split)
-    assert (len(sides["train"]), len(sides["test"])) == (train, test)
-    groups = {side: {clip.group for clip in clips} for side, clips in sides.items()}
+    subsets = read_official_lists(ucf101_lists).subsets(split)
+    assert (len(subsets["train"]), len(subsets["test"])) == (train, test)
+    groups = {subset: {clip.group for clip in clips} for subset, clips in subsets.items()}
     assert not groups["train"] & groups["test"]
     assert len(groups["train"] | groups["test"]) == 101 * 25
-    assert {clip.label for clip in sides["train"]} == set(UCF101_LABELS)
-    assert {clip.label for clip in sides["test"]} == set(UCF101_LABELS)
+    assert {clip.label for clip in subsets["train"]} == set(UCF101_LABELS)
+    assert {clip.label for clip in subsets["test"]} == set(UCF101_LABELS)
 
 
 def test_real_clips(data_dir: Path, ucf101_lists: Path) -> None:
@@ -45,14 +45,14 @@ def test_real_clips(data_dir: Path, ucf101_lists: Path) -> None:
     folders = {path.name for path in (data_dir / "ucf101").iterdir() if path.is_dir()}
     assert set(split.labels) == folders
     assert len(folders) >= 27
-    found = {side: {clip.stem for clip in clips} for side, clips in split.subsets.items()}
+    found = {subset: {clip.stem for clip in clips} for subset, clips in split.subsets.items()}
     assert found == {
         "train": real_stems(data_dir / "ucf101", first_group=8, last_group=25),
         "validation": set(),
         "test": real_stems(data_dir / "ucf101", first_group=1, last_group=7),
     }
-    for side in ("train", "test"):
-        assert split.listed[side] == len(found[side]) + len(split.missing[side])
+    for subset in ("train", "test"):
+        assert split.listed[subset] == len(found[subset]) + len(split.missing[subset])
     few = ("PushUps", "HandstandPushups")
     assert (split.listed_of("train", few), split.listed_of("test", few)) == (72 + 100, 30 + 28)
     absent = split.absent_labels[0]

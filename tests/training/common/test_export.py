@@ -19,7 +19,7 @@ from actionstream.engines.onnx import open_encoder, open_head
 from actionstream.errors import BundleError, FrameError, TrainingError
 from actionstream.networks.encoders import build_encoder
 from actionstream.networks.heads import LSTMHead
-from actionstream.networks.known import build_served_head
+from actionstream.networks.ood import build_inference_head
 from actionstream.training.common import export as export_module
 from actionstream.training.common.export import export_bundle
 from actionstream.training.common.onnx_export import OnnxLSTM, export_encoder, export_head
@@ -40,22 +40,22 @@ def test_heads_agree_for_any_batch(
     name: str, options: dict[str, Any], lstms: int, tmp_path: Path
 ) -> None:
     torch.manual_seed(0)
-    served = build_served_head(name, 24, 5, options)
-    if isinstance(served.head, LSTMHead):
-        served.head.fit(served.head.read_evidence(torch.rand(30, 16, 24)))
+    inference_head = build_inference_head(name, 24, 5, options)
+    if isinstance(inference_head.head, LSTMHead):
+        inference_head.head.fit(inference_head.head.read_evidence(torch.rand(30, 16, 24)))
     if options.get("known") == "logistic":
-        bundles.fill_known(served.known)
-    served.train()  # exported in evaluation mode whatever the mode was
-    export_head(served, tmp_path / "head.onnx")
-    assert served.training
-    served.eval()
+        bundles.fill_ood(inference_head.known)
+    inference_head.train()  # exported in evaluation mode whatever the mode was
+    export_head(inference_head, tmp_path / "head.onnx")
+    assert inference_head.training
+    inference_head.eval()
     operators = Counter(node.op_type for node in onnx.load(tmp_path / "head.onnx").graph.node)
     assert operators["LSTM"] == lstms  # the operator, not its unrolled steps
     head = open_head(tmp_path / "head.onnx")
     for count in (1, 2, 5):
         windows = torch.randn(count, 16, 24)
         with torch.no_grad():
-            logits, known = served(windows)
+            logits, known = inference_head(windows)
         got_logits, got_known = head.read(windows.numpy())
         np.testing.assert_allclose(got_logits, logits.numpy(), atol=1e-5)
         np.testing.assert_allclose(got_known, known.numpy(), atol=1e-5)
@@ -80,9 +80,9 @@ def test_encoders_agree_for_any_batch(tmp_path: Path) -> None:
 
 
 def test_files_are_the_same_each_time_and_tell_nothing_of_this_machine(tmp_path: Path) -> None:
-    served = build_served_head("lstm", 24, 5, {"hidden": 4})
-    export_head(served, tmp_path / "a.onnx")
-    export_head(served, tmp_path / "b.onnx")
+    inference_head = build_inference_head("lstm", 24, 5, {"hidden": 4})
+    export_head(inference_head, tmp_path / "a.onnx")
+    export_head(inference_head, tmp_path / "b.onnx")
     content = (tmp_path / "a.onnx").read_bytes()
     assert content == (tmp_path / "b.onnx").read_bytes()
     for trace in (b".py", b"site-packages", str(Path.home()).encode() + b"/"):
@@ -105,10 +105,10 @@ def test_the_encoder_is_small_and_plain(folder: Path) -> None:
 
 
 def test_weights_hold_the_head_and_no_tensor_of_the_encoder(folder: Path) -> None:
-    _, served = bundles.networks()
+    _, inference_head = bundles.networks()
     weights = load_file(folder / "weights.safetensors")
-    assert weights.keys() == served.state_dict().keys()
-    for key, value in served.state_dict().items():
+    assert weights.keys() == inference_head.state_dict().keys()
+    for key, value in inference_head.state_dict().items():
         assert torch.equal(weights[key], value), key
 
 
@@ -126,10 +126,10 @@ def test_a_bundle_gives_the_networks_that_made_it(folder: Path) -> None:
 
 
 def _export(to: Path, **changed: Any) -> None:
-    encoder, served = bundles.networks()
+    encoder, inference_head = bundles.networks()
     arguments: dict[str, Any] = {
         "encoder": encoder,
-        "served_head": served,
+        "inference_head": inference_head,
         "card_fields": bundles.card_fields(),
         "check_frames": bundles.pictures(3),
     }
@@ -140,11 +140,11 @@ def test_a_difference_is_refused_and_nothing_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A head.onnx of slightly other weights, as a bad translation would give."""
-    _, served = bundles.networks()
+    _, inference_head = bundles.networks()
 
     def other_head(_: nn.Module, path: Path) -> None:
-        wrong = build_served_head("lstm", 1280, 3, served.options)
-        wrong.load_state_dict(served.state_dict())
+        wrong = build_inference_head("lstm", 1280, 3, inference_head.options)
+        wrong.load_state_dict(inference_head.state_dict())
         with torch.no_grad():
             wrong.head.linear.bias[0] += 0.002
         export_head(wrong, path)
@@ -159,11 +159,11 @@ def test_a_difference_is_refused_and_nothing_written(
 def test_a_difference_of_the_ood_score_alone_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _, served = bundles.networks()
+    _, inference_head = bundles.networks()
 
     def other_score(_: nn.Module, path: Path) -> None:
-        wrong = build_served_head("lstm", 1280, 3, served.options)
-        wrong.load_state_dict(served.state_dict())
+        wrong = build_inference_head("lstm", 1280, 3, inference_head.options)
+        wrong.load_state_dict(inference_head.state_dict())
         wrong.known.bias += 0.01
         export_head(wrong, path)
 

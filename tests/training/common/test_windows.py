@@ -60,9 +60,9 @@ def test_a_clip_too_short_has_one_padded_window() -> None:
 
 def test_random_windows_are_among_those_that_inference_reads() -> None:
     one = sample([1] * 30)
-    served = {window.tobytes() for window in inference_windows(one, 6)}
+    seen_live = {window.tobytes() for window in inference_windows(one, 6)}
     drawn = random_windows([one] * 200, 6, np.random.default_rng(0))
-    assert {window.tobytes() for window in drawn} <= served
+    assert {window.tobytes() for window in drawn} <= seen_live
     assert len({window.tobytes() for window in drawn}) > 15
 
 

@@ -13,8 +13,8 @@ import toy
 from numpy.typing import NDArray
 
 from actionstream.evaluation.metrics import area_under_roc
-from actionstream.inference import postprocess as decide
-from actionstream.networks.known import KnownScore
+from actionstream.inference import postprocess
+from actionstream.networks.ood import OODScore
 from actionstream.training.common.calibrate import (
     KEPT_CORRECT,
     Calibration,
@@ -96,7 +96,7 @@ class Found:
     """Out-of-fold outputs, and what was fitted on them."""
 
     outputs: list[ClipOutput]
-    ood: KnownScore
+    ood: OODScore
     calibration: Calibration
 
     @property
@@ -137,8 +137,8 @@ def test_scores_and_probabilities_are_what_they_must_be(found: Found) -> None:
     assert ((calibration.clip_scores >= 0) & (calibration.clip_scores <= 1)).all()
     assert temperatures.probabilities.shape == (76, 3)
     np.testing.assert_allclose(temperatures.probabilities.sum(axis=1), 1, atol=1e-5)
-    mean = decide.calibrate(found.outputs[3].logits, temperatures.reading).mean(axis=0)
-    expected = decide.calibrate_clip(mean, temperatures.file)
+    mean = postprocess.calibrate(found.outputs[3].logits, temperatures.reading).mean(axis=0)
+    expected = postprocess.calibrate_clip(mean, temperatures.file)
     np.testing.assert_allclose(temperatures.probabilities[3], expected, atol=1e-6)
 
 
@@ -148,7 +148,7 @@ def test_the_file_temperature_fits_the_clips(found: Found) -> None:
     targets = np.array([found.outputs[i].target for i in known])
     means = np.stack(
         [
-            decide.calibrate(found.outputs[i].logits, temperatures.reading).mean(axis=0)
+            postprocess.calibrate(found.outputs[i].logits, temperatures.reading).mean(axis=0)
             for i in known
         ]
     )

@@ -107,7 +107,7 @@ def test_every_line_is_that_of_the_folds_that_it_saw() -> None:
         alone = solve([m for fold, m in enumerate(moments) if fold not in left_out], 1.0)
         assert torch.equal(line.weight, alone.weight)
     layer = lines.layer(1)
-    assert torch.equal(layer.served.weight, lines.lines[frozenset({1})].weight)
+    assert torch.equal(layer.inference.weight, lines.lines[frozenset({1})].weight)
     for fold in (0, 2):
         pair = lines.lines[frozenset({1, fold})]
         assert torch.equal(layer.held_out.weight[fold], pair.weight)
@@ -131,7 +131,7 @@ def test_a_fold_is_read_by_the_line_that_never_saw_it() -> None:
     looks = rows[:, None].repeat(1, 16, 1)  # any number of rows a sample
     expected = expected[:, None].repeat(1, 16, 1)
     torch.testing.assert_close(layer.read_held_out(looks, folds), expected, atol=1e-5, rtol=0)
-    torch.testing.assert_close(layer.served(rows), solve(moments, 1.0)(rows))
+    torch.testing.assert_close(layer.inference(rows), solve(moments, 1.0)(rows))
 
 
 def test_clips_of_no_known_action_pull_the_scores_together() -> None:
@@ -156,7 +156,7 @@ def test_scores_become_logits_by_one_temperature() -> None:
     unscaled = found.direct.layer(None)
     factor = 1 / found.temperatures[-1]
     assert factor > 1  # scores lie between -1/K and 1 - 1/K
-    torch.testing.assert_close(head.direct.weight, unscaled.served.weight * factor)
+    torch.testing.assert_close(head.direct.weight, unscaled.inference.weight * factor)
     torch.testing.assert_close(layers.direct.held_out.weight, unscaled.held_out.weight * factor)
 
 
@@ -171,7 +171,7 @@ def test_the_layers_of_a_folds_head_do_not_depend_on_the_folds_clips() -> None:
             one, other = before.layers(fold), after.layers(fold)
             assert one.direct is not None
             assert other.direct is not None
-            equal = torch.equal(one.direct.served.weight, other.direct.served.weight)
+            equal = torch.equal(one.direct.inference.weight, other.direct.inference.weight)
             assert equal == (fold == 1)
             assert len(one.fold_of) == len(SAMPLES) - len(FOLDS[fold])
             assert fold not in one.fold_of
@@ -188,7 +188,7 @@ def test_solved_layers_are_kept_in_a_file(tmp_path: Path) -> None:
         for a, b in ((one.direct, other.direct), (one.evidence, other.evidence)):
             assert a is not None
             assert b is not None
-            assert torch.equal(a.served.weight, b.served.weight)
+            assert torch.equal(a.inference.weight, b.inference.weight)
             assert torch.equal(a.held_out.bias, b.held_out.bias)
     with pytest.raises(TrainingError, match="belongs to another run"):
         solved(head, file=file, identity={"seed": 2})

@@ -28,7 +28,7 @@ from actionstream.engines.onnx import OnnxEncoder, open_encoder
 from actionstream.errors import TrainingError
 from actionstream.inference.preprocess import Geometry, fingerprint
 from actionstream.inference.sampling import SamplingRule
-from actionstream.networks.known import ServedHead, build_served_head
+from actionstream.networks.ood import InferenceHead, build_inference_head
 from actionstream.recognizer import Recognizer
 from actionstream.training.common.windows import Features, inference_windows, random_windows
 from actionstream.training.features import store as store_module
@@ -91,8 +91,8 @@ class ToyEngine:
     name = "onnx"
     device = "cpu"
 
-    def __init__(self, encoder: OnnxEncoder, served: ServedHead) -> None:
-        self._encoder, self._served = encoder, served
+    def __init__(self, encoder: OnnxEncoder, head: InferenceHead) -> None:
+        self._encoder, self._head = encoder, head
 
     def describe(self) -> str:
         return "toy"
@@ -104,7 +104,7 @@ class ToyEngine:
         self, features: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         with torch.inference_mode():
-            logits, known = self._served(torch.from_numpy(features))
+            logits, known = self._head(torch.from_numpy(features))
         return logits.numpy(), known.numpy()
 
 
@@ -125,10 +125,12 @@ def test_the_served_view_gives_the_very_readings_of_recognize(
 ) -> None:
     """Same frames, same ticks, same windows; the features differ by their rounding alone."""
     torch.manual_seed(0)
-    served = build_served_head("lstm", toy.FEATURES, 3, {"hidden": 8, "known": "logistic"})
-    served.head.fit(torch.rand(30, 16, toy.FEATURES))
-    bundles.fill_known(served.known)
-    engine = ToyEngine(open_encoder(encoder_file, threads=1), served)
+    inference_head = build_inference_head(
+        "lstm", toy.FEATURES, 3, {"hidden": 8, "known": "logistic"}
+    )
+    inference_head.head.fit(torch.rand(30, 16, toy.FEATURES))
+    bundles.fill_ood(inference_head.known)
+    engine = ToyEngine(open_encoder(encoder_file, threads=1), inference_head)
     model = Recognizer(Bundle(Path("toy"), toy_card(), "0" * 12), engine)  # type: ignore[arg-type]
     compared = 0
     for clip, sample in zip(listed, load_samples(filled, listed, toy.LABELS, 1), strict=True):
@@ -273,7 +275,7 @@ def test_failures_are_told_in_the_order_of_the_clips(encoder_file: Path, tmp_pat
 
 
 def test_a_clip_of_one_frame_is_stored_in_every_view(encoder_file: Path, tmp_path: Path) -> None:
-    """Views other than the served one begin at a later phase, where such a clip is over."""
+    """Views other than the one of inference begin at a later phase, where such a clip is over."""
     path = clips.make_clip(tmp_path / "one.mp4", frames=1)
     clip = Clip(path, None, "g", "one")
     store = toy.open_store(tmp_path / "store", encoder_file)

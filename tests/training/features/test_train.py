@@ -274,7 +274,7 @@ def test_the_final_head_is_trained_on_all_clips(
     done: Run, split: Split, others: tuple[Clip, ...]
 ) -> None:
     """The bundle's head is `fit_head` on the whole list, not one of the folds'."""
-    found, served = build_networks(done.bundle)
+    found, inference_head = build_networks(done.bundle)
     encoder = build_encoder("efficientnet_lite0_bands", input_size=192).eval()
     pictures = torch.from_numpy(bundles.pictures(2, 192))
     with torch.inference_mode():  # the bundle's batch norms are folded into the convolutions
@@ -285,5 +285,5 @@ def test_the_final_head_is_trained_on_all_clips(
     assert list((root / "encoders").iterdir()) == [file]  # not made again
     samples = load_samples(store, [*split.train[:-1], *others], split.labels, RECIPE.views)
     again = fit_head(samples, 3, RECIPE, toy.solved(samples, RECIPE)).state_dict()
-    for key, value in served.head.state_dict().items():
+    for key, value in inference_head.head.state_dict().items():
         np.testing.assert_array_equal(value.numpy(), again[key].numpy(), err_msg=key)

@@ -28,7 +28,7 @@ from actionstream.inference.postprocess import calibrate
 from actionstream.inference.preprocess import Geometry, fingerprint
 from actionstream.inference.sampling import WINDOW
 from actionstream.networks.encoders import Encoder, build_encoder
-from actionstream.networks.known import ServedHead, build_served_head
+from actionstream.networks.ood import InferenceHead, build_inference_head
 from actionstream.training.common.checkpoint import DAMAGE, load_checkpoint, save_checkpoint
 from actionstream.training.common.onnx_export import export_encoder, export_head, frozen
 
@@ -44,7 +44,7 @@ def export_bundle(
     folder: str | Path,
     *,
     encoder: Encoder,
-    served_head: ServedHead,
+    inference_head: InferenceHead,
     card_fields: Mapping[str, Any],
     check_frames: NDArray[np.uint8],
     overwrite: bool = False,
@@ -54,7 +54,7 @@ def export_bundle(
     Args:
         folder: where the bundle shall be.
         encoder: with its trained weights.
-        served_head: head and known score; the head made by `build_head`.
+        inference_head: head and OOD score; the head made by `build_head`.
         card_fields: the card as JSON-like values, without what follows from the networks:
             schema_version, encoder, head, geometry.input_size, preprocessing_fingerprint, files
             and versions are filled in. `geometry` may be left out.
@@ -67,18 +67,18 @@ def export_bundle(
         BundleError: the card's fields are not as they must be, or the place is taken.
         FrameError: frames of another dtype or shape.
     """
-    encoder, served_head = frozen(encoder), frozen(served_head)
-    fields = complete_fields(card_fields, encoder, served_head)
+    encoder, inference_head = frozen(encoder), frozen(inference_head)
+    fields = complete_fields(card_fields, encoder, inference_head)
 
     def make_card(files: dict[str, str]) -> Card:
         return cards.parse(json.dumps({**fields, "files": files}), "the card's fields")
 
     def make(place: Path) -> None:
         export_encoder(encoder, place / "encoder.onnx")
-        export_head(served_head, place / "head.onnx")
-        save_weights(served_head, place / "weights.safetensors")
+        export_head(inference_head, place / "head.onnx")
+        save_weights(inference_head, place / "weights.safetensors")
         difference = largest_difference(
-            encoder, served_head, place, check_frames, fields["temperature"]
+            encoder, inference_head, place, check_frames, fields["temperature"]
         )
         if difference > LARGEST_DIFFERENCE:
             raise TrainingError(
@@ -93,14 +93,14 @@ def export_bundle(
 
 
 def complete_fields(
-    given: Mapping[str, Any], encoder: Encoder, served: ServedHead
+    given: Mapping[str, Any], encoder: Encoder, inference_head: InferenceHead
 ) -> dict[str, Any]:
     """The card's fields but for `files`: those given, and those that follow from the networks.
 
     Raises:
         TrainingError: a given field contradicts the networks.
     """
-    spec, head = encoder.spec, served.head
+    spec, head = encoder.spec, inference_head.head
     window = dict(given.get("geometry", {})).get("window_fraction", spec.window_fraction)
     geometry = Geometry(encoder.input_size, window)
     follows = {
@@ -110,7 +110,7 @@ def complete_fields(
             "feature_size": spec.feature_size,
             "precision": "float32",
         },
-        "head": {"name": head.name, "options": served.options},
+        "head": {"name": head.name, "options": inference_head.options},
         "geometry": {"input_size": encoder.input_size, "window_fraction": window},
         "preprocessing_fingerprint": fingerprint(geometry, given.get("spacing_seconds", 0.0)),
         "versions": library_versions(),
@@ -134,15 +134,15 @@ def library_versions() -> dict[str, str]:
     return {"actionstream": actionstream.__version__, **versions}
 
 
-def save_weights(served: ServedHead, path: Path) -> None:
+def save_weights(inference_head: InferenceHead, path: Path) -> None:
     """Write the head's tensors as `head.*` and `known.*`; the encoder's are in encoder.onnx."""
-    save_file({key: value.contiguous() for key, value in served.state_dict().items()}, path)
+    save_file({key: value.contiguous() for key, value in inference_head.state_dict().items()}, path)
     path.chmod(0o644)  # safetensors leaves it readable by its owner alone
 
 
 def largest_difference(
     encoder: Encoder,
-    served: ServedHead,
+    inference_head: InferenceHead,
     folder: Path,
     frames: NDArray[np.uint8],
     temperature: float,
@@ -155,7 +155,7 @@ def largest_difference(
     onnx_logits, onnx_known = onnx_head.read(_windows(onnx_encoder.encode(frames)))
     with torch.inference_mode():
         features = encoder(torch.from_numpy(frames)).numpy()
-        logits, known = served(torch.from_numpy(_windows(features)))
+        logits, known = inference_head(torch.from_numpy(_windows(features)))
     gaps = (
         calibrate(onnx_logits, temperature) - calibrate(logits.numpy(), temperature),
         onnx_known - known.numpy(),
@@ -172,7 +172,7 @@ def _windows(features: NDArray[np.float32]) -> NDArray[np.float32]:
 def save_final(
     path: Path,
     encoder: Encoder,
-    served: ServedHead,
+    inference_head: InferenceHead,
     card_fields: Mapping[str, Any],
     check_frames: NDArray[np.uint8],
 ) -> None:
@@ -181,9 +181,9 @@ def save_final(
         "encoder": encoder.state_dict(),
         "encoder_name": encoder.spec.name,
         "input_size": encoder.input_size,
-        "served": served.state_dict(),
-        "head_name": served.head.name,
-        "head_options": dict(served.options),
+        "served": inference_head.state_dict(),
+        "head_name": inference_head.head.name,
+        "head_options": dict(inference_head.options),
         "card_fields": json.dumps(card_fields),
         "check_frames": torch.from_numpy(check_frames),
     }
@@ -204,13 +204,13 @@ def export_checkpoint(path: Path, folder: Path, *, overwrite: bool = False) -> B
             state["encoder_name"], pretrained=False, input_size=state["input_size"]
         )
         encoder.load_state_dict(state["encoder"])
-        served = build_served_head(
+        inference_head = build_inference_head(
             state["head_name"],
             encoder.spec.feature_size,
             len(fields["labels"]),
             state["head_options"],
         )
-        served.load_state_dict(state["served"])
+        inference_head.load_state_dict(state["served"])
         check_frames = state["check_frames"].numpy()
     except DAMAGE as error:
         cause = f"{type(error).__name__}: {error}"
@@ -218,7 +218,7 @@ def export_checkpoint(path: Path, folder: Path, *, overwrite: bool = False) -> B
     return export_bundle(
         folder,
         encoder=encoder.eval(),
-        served_head=served.eval(),
+        inference_head=inference_head.eval(),
         card_fields=fields,
         check_frames=check_frames,
         overwrite=overwrite,

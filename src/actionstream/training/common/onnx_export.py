@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from actionstream.errors import TrainingError
 from actionstream.inference.sampling import WINDOW
 from actionstream.networks.encoders import Encoder
-from actionstream.networks.known import ServedHead
+from actionstream.networks.ood import InferenceHead
 
 OPSET = 18
 EXAMPLE_BATCH = 2
@@ -47,12 +47,14 @@ def export_encoder(encoder: Encoder, path: Path) -> None:
     _export(encoder, images, path, ("images", "N"), ("features",))
 
 
-def export_head(served: ServedHead, path: Path) -> None:
+def export_head(inference_head: InferenceHead, path: Path) -> None:
     """Write `head.onnx`: features float32 [B, 16, D] to logits [B, K] and known_score [B]."""
     generator = torch.Generator().manual_seed(0)
-    shape = (EXAMPLE_BATCH, WINDOW, served.head.feature_size)
+    shape = (EXAMPLE_BATCH, WINDOW, inference_head.head.feature_size)
     features = torch.rand(shape, generator=generator)
-    _export(with_onnx_lstm(served), features, path, ("features", "B"), ("logits", "known_score"))
+    _export(
+        with_onnx_lstm(inference_head), features, path, ("features", "B"), ("logits", "known_score")
+    )
 
 
 def _export(

@@ -80,7 +80,7 @@ class Recipe:
 
     @property
     def rule(self) -> SamplingRule:
-        """A stream starts afresh when its whole ring would be stale."""
+        """A stream is reset when its whole ring would be stale."""
         return SamplingRule(self.spacing_seconds, (WINDOW - 1) * self.spacing_seconds)
 
     def facts(self) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from actionstream.datasets.split import Clip, Split
 from actionstream.errors import TrainingError, VideoError
 from actionstream.networks.encoders import Encoder
 from actionstream.networks.heads import Head
-from actionstream.networks.known import KnownScore, ServedHead
+from actionstream.networks.ood import InferenceHead, OODScore
 from actionstream.progress import Progress
 from actionstream.training.common.calibrate import (
     Calibration,
@@ -79,7 +79,7 @@ def train(
     ood, calibration = calibrate(head, outputs, thresholds=bool(negatives))
     fields = _card(split, parts, networks, recipe, settings, calibration, outputs)
     final = settings.folder / "final.ckpt"
-    save_final(final, encoder, ServedHead(head, ood), fields, check_frames(outputs, recipe))
+    save_final(final, encoder, InferenceHead(head, ood), fields, check_frames(outputs, recipe))
     bundle = export_checkpoint(final, settings.folder / "bundle", overwrite=True)
     record = {
         "kind": "train",
@@ -159,10 +159,10 @@ def _encode(encoder: Encoder, clip: Clip, target: int | None, recipe: EndToEndRe
 
 def calibrate(
     head: Head, outputs: Sequence[ClipOutput], *, thresholds: bool
-) -> tuple[KnownScore, Calibration]:
+) -> tuple[OODScore, Calibration]:
     """Temperatures, and thresholds of the largest calibrated probability (0 unless wanted)."""
     temperatures = fit_temperatures(outputs)
-    ood = KnownScore("max_probability", head.feature_size, head.num_classes).eval()
+    ood = OODScore("max_probability", head.feature_size, head.num_classes).eval()
     ood.temperature.fill_(temperatures.reading)
     scores = [_largest(output.logits / temperatures.reading) for output in outputs]
     found = fit_thresholds(outputs, temperatures, scores)

@@ -117,13 +117,13 @@ def solve(moments: Iterable[Moments], penalty: float) -> Line:
 class Layer:
     """One closed-form layer of a head.
 
-    served:   the line of all folds that the head may see; what the head gets.
+    inference: the line of all folds that the head may see; what the head gets.
     held_out: weight [F, K, P] and bias [F, K]: for each fold a line that saw neither it nor what
-              `served` did not see. The rest of the head learns from these: on the clips that it
-              was fitted on, `served` is right more often than on any other.
+              `inference` did not see. The rest of the head learns from these: on the clips that it
+              was fitted on, `inference` is right more often than on any other.
     """
 
-    served: Line
+    inference: Line
     held_out: Line
 
     @torch.no_grad()
@@ -188,8 +188,8 @@ class HeadLayers:
             (self.evidence, getattr(head, "evidence", None)),
         ):
             if layer is not None and isinstance(linear, nn.Linear):
-                linear.weight.copy_(layer.served.weight)
-                linear.bias.copy_(layer.served.bias)
+                linear.weight.copy_(layer.inference.weight)
+                linear.bias.copy_(layer.inference.bias)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,6 +1,6 @@
 """The out-of-distribution (OOD) score: how much a clip looks like an action that is known.
 
-A logistic regression on six statistics of a reading (`networks.known.STATISTICS`). The fits are
+A logistic regression on six statistics of a reading (`networks.ood.STATISTICS`). The fits are
 functions on NumPy arrays; the statistics themselves are the inference module's, so that no second
 copy of their rule exists.
 """
@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from actionstream.networks.known import STATISTICS, KnownScore
+from actionstream.networks.ood import STATISTICS, OODScore
 from actionstream.training.common.calibrate import ClipOutput
 from actionstream.training.common.determinism import deterministic
 from actionstream.training.common.windows import Sample, inference_windows
@@ -67,7 +67,7 @@ def fit_ood(
     temperature: float,
     num_classes: int,
     ready_after: int,
-) -> tuple[KnownScore, list[Doubles]]:
+) -> tuple[OODScore, list[Doubles]]:
     """The score for inference, fitted on all clips, and the out-of-fold scores of every reading.
 
     Statistics of a clip come from the head and the class means of the fold that never saw it.
@@ -191,14 +191,14 @@ def fit_discriminant(rows: Doubles, targets: Integers, num_classes: int) -> Disc
     return Discriminant(mean, std, projection, means @ projection)
 
 
-def new_score(samples: Sequence[Sample], num_classes: int, temperature: float) -> KnownScore:
+def new_score(samples: Sequence[Sample], num_classes: int, temperature: float) -> OODScore:
     """A logistic score with its projection and class means from these clips' plain views."""
     known = [sample for sample in samples if sample.target is not None]
     rows = np.stack([sample.views[0].astype(np.float64).mean(axis=0) for sample in known])
     targets = np.array([sample.target for sample in known])
     found = fit_discriminant(rows, targets, num_classes)
     size = found.projection.shape[1]
-    module = KnownScore("logistic", rows.shape[1], num_classes, projection_size=size).eval()
+    module = OODScore("logistic", rows.shape[1], num_classes, projection_size=size).eval()
     _set(module.temperature, np.array(temperature))
     _set(module.feature_mean, found.mean)
     _set(module.feature_std, found.std)
@@ -208,15 +208,13 @@ def new_score(samples: Sequence[Sample], num_classes: int, temperature: float) -
 
 
 @torch.inference_mode()
-def _statistics(
-    module: KnownScore, sample: Sample, output: ClipOutput, ready_after: int
-) -> Doubles:
+def _statistics(module: OODScore, sample: Sample, output: ClipOutput, ready_after: int) -> Doubles:
     windows = torch.from_numpy(inference_windows(sample, ready_after))
     values = module.statistics(windows, torch.from_numpy(output.logits))
     return values.double().numpy().copy()
 
 
-def _put(module: KnownScore, regression: Regression) -> None:
+def _put(module: OODScore, regression: Regression) -> None:
     _set(module.statistic_mean, regression.mean)
     _set(module.statistic_std, regression.std)
     _set(module.weight, regression.weight)

@@ -23,7 +23,7 @@ from actionstream.errors import DatasetError, TrainingError
 from actionstream.inference.preprocess import Geometry, preprocess
 from actionstream.networks.encoders import Encoder, build_encoder
 from actionstream.networks.heads import Head, build_head
-from actionstream.networks.known import KnownScore, ServedHead
+from actionstream.networks.ood import InferenceHead, OODScore
 from actionstream.progress import Progress
 from actionstream.training.common.calibrate import (
     Calibration,
@@ -101,7 +101,7 @@ def train(
     progress(0, 1, "exporting")
     fields = _card(split, data, recipe, settings, calibration, outputs)
     final = settings.folder / "final.ckpt"
-    save_final(final, data.encoder, ServedHead(head, ood), fields, check_frames(data))
+    save_final(final, data.encoder, InferenceHead(head, ood), fields, check_frames(data))
     bundle = export_checkpoint(final, settings.folder / "bundle", overwrite=True)
     progress(1, 1, "exporting")
     figures = held_out_figures(outputs, calibration)
@@ -181,8 +181,8 @@ def build_networks_to_start(
     if settings.init is None:
         weights, size = settings.weights or True, recipe.input_size or None
         return build_encoder(recipe.encoder, pretrained=weights, input_size=size), None
-    encoder, served = build_networks(open_bundle(settings.init))
-    if served is None:
+    encoder, inference_head = build_networks(open_bundle(settings.init))
+    if inference_head is None:
         raise TrainingError(
             f"{settings.init}: has no weights.safetensors, so its head cannot be trained on"
         )
@@ -196,7 +196,7 @@ def build_networks_to_start(
             f"{settings.init}: its encoder takes {encoder.input_size} pixels, the recipe's "
             f"{recipe.input_size}; --set input_size={encoder.input_size}"
         )
-    return encoder, served.head
+    return encoder, inference_head.head
 
 
 def _solve(
@@ -268,7 +268,7 @@ def epoch_report(
 
 def calibrate(
     samples: Sequence[Sample], outputs: Sequence[ClipOutput], recipe: FeatureRecipe
-) -> tuple[KnownScore, Calibration]:
+) -> tuple[OODScore, Calibration]:
     """Temperatures, the OOD score and its thresholds, from out-of-fold outputs."""
     temperatures = fit_temperatures(outputs)
     ood, scores = fit_ood(

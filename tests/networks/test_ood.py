@@ -1,4 +1,4 @@
-"""The known score: 0 to 1, by the stated formulas."""
+"""The OOD score: 0 to 1, by the stated formulas."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from actionstream.errors import TrainingError
-from actionstream.networks.known import STATISTICS, KnownScore, build_served_head
+from actionstream.networks.ood import STATISTICS, OODScore, build_inference_head
 
 pytestmark = pytest.mark.torch
 
@@ -17,14 +17,14 @@ WINDOWS = torch.stack([torch.full((16, 4), float(value)) for value in (1, 2, 3)]
 
 
 def test_largest_probability_by_hand() -> None:
-    known = KnownScore("max_probability", 4, 3)
+    known = OODScore("max_probability", 4, 3)
     known.temperature.fill_(2.0)
     expected = [math.e / (math.e + 2), 1 / 3, math.exp(2.5) / (math.exp(-1.5) + math.exp(2.5) + 1)]
     torch.testing.assert_close(known(WINDOWS, LOGITS), torch.tensor(expected))
 
 
 def test_energy_by_hand() -> None:
-    known = KnownScore("energy", 4, 3)
+    known = OODScore("energy", 4, 3)
     known.centre.fill_(1.0)
     known.width.fill_(0.5)
     energy = math.log(math.exp(2) + 2)
@@ -33,7 +33,7 @@ def test_energy_by_hand() -> None:
 
 
 def test_statistics_by_hand() -> None:
-    known = KnownScore("logistic", 4, 3, projection_size=2)
+    known = OODScore("logistic", 4, 3, projection_size=2)
     known.class_means.copy_(torch.tensor([[1.0, 1.0], [4.0, 5.0], [0.0, 0.0]]))
     statistics = known.statistics(WINDOWS, LOGITS)
     assert statistics.shape == (3, len(STATISTICS))
@@ -49,7 +49,7 @@ def test_statistics_by_hand() -> None:
 
 
 def test_the_logistic_score_is_the_regression_on_standardised_statistics() -> None:
-    known = KnownScore("logistic", 4, 3, projection_size=2)
+    known = OODScore("logistic", 4, 3, projection_size=2)
     known.statistic_mean.copy_(torch.arange(6) / 10)
     known.statistic_std.copy_(torch.arange(1, 7) / 2)
     known.weight.copy_(torch.tensor([1.0, -1.0, 0.5, 0.0, -0.2, 0.3]))
@@ -63,11 +63,11 @@ def test_the_logistic_score_is_the_regression_on_standardised_statistics() -> No
 @pytest.mark.parametrize("kind", ["max_probability", "energy", "logistic"])
 @pytest.mark.parametrize("num_classes", [1, 2, 27])
 def test_it_is_between_0_and_1_whatever_comes(kind: str, num_classes: int) -> None:
-    served = build_served_head("mean", 40, num_classes, {"known": kind})
+    inference_head = build_inference_head("mean", 40, num_classes, {"known": kind})
     if kind == "logistic":
-        served.known.weight.fill_(0.1)
+        inference_head.known.weight.fill_(0.1)
     wild = torch.randn(6, 16, 40) * torch.tensor([0.0, 1e-3, 1, 10, 100, 1000]).view(6, 1, 1)
-    logits, score = served(wild)
+    logits, score = inference_head(wild)
     assert logits.shape == (6, num_classes)
     assert score.shape == (6,)
     assert torch.isfinite(score).all()
@@ -75,15 +75,15 @@ def test_it_is_between_0_and_1_whatever_comes(kind: str, num_classes: int) -> No
 
 
 def test_nothing_of_it_is_trained_by_the_optimiser() -> None:
-    assert not list(KnownScore("logistic", 4, 3).parameters())
+    assert not list(OODScore("logistic", 4, 3).parameters())
 
 
 def test_options_round_trip() -> None:
     options = {"hidden": 8, "known": "logistic", "known_projection": 7}
-    served = build_served_head("lstm", 12, 3, options)
-    again = build_served_head("lstm", 12, 3, served.options)
-    again.load_state_dict(served.state_dict())
-    assert served.options == again.options
-    assert served.options["known_projection"] == 7
+    inference_head = build_inference_head("lstm", 12, 3, options)
+    again = build_inference_head("lstm", 12, 3, inference_head.options)
+    again.load_state_dict(inference_head.state_dict())
+    assert inference_head.options == again.options
+    assert inference_head.options["known_projection"] == 7
     with pytest.raises(TrainingError, match="must be one of max_probability, energy, logistic"):
-        build_served_head("lstm", 12, 3, {"known": "oracle"})
+        build_inference_head("lstm", 12, 3, {"known": "oracle"})

@@ -1,4 +1,4 @@
-"""The known score: how much a window looks like one of the actions that the model knows.
+"""The out-of-distribution (OOD) score: how much a window looks like one of the known actions.
 
 The whole rule lives in the exported head graph; the card holds only a threshold on the score.
 All numbers of the rule are buffers, which training fills.
@@ -17,7 +17,7 @@ from actionstream.errors import TrainingError
 from actionstream.networks.heads import Head, Option, build_head, construct
 from actionstream.networks.pose_head import PoseHead, PoseOODScore
 
-KnownKind = Literal["max_probability", "energy", "logistic"]
+OODKind = Literal["max_probability", "energy", "logistic"]
 
 STATISTICS = (
     "max_probability",
@@ -27,10 +27,10 @@ STATISTICS = (
     "nearest_distance",
     "own_distance",
 )
-"""What the logistic kind weighs, in the order of its weights. See `KnownScore.statistics`."""
+"""What the logistic kind weighs, in the order of its weights. See `OODScore.statistics`."""
 
 
-class KnownScore(nn.Module):
+class OODScore(nn.Module):
     """Features [B, 16, D] and logits [B, K] to a score [B] in 0..1, 1 for a known action.
 
     kinds:
@@ -58,16 +58,16 @@ class KnownScore(nn.Module):
 
     def __init__(
         self,
-        kind: KnownKind,
+        kind: OODKind,
         feature_size: int,
         num_classes: int,
         *,
         projection_size: int = 32,
     ) -> None:
         super().__init__()
-        if kind not in get_args(KnownKind):
-            allowed = ", ".join(get_args(KnownKind))
-            raise TrainingError(f"the known score must be one of {allowed}, got {kind!r}")
+        if kind not in get_args(OODKind):
+            allowed = ", ".join(get_args(OODKind))
+            raise TrainingError(f"the OOD score must be one of {allowed}, got {kind!r}")
         self.kind, self.projection_size, self.num_classes = kind, projection_size, num_classes
         self.register_buffer("temperature", torch.tensor(1.0))
         if kind == "energy":
@@ -137,17 +137,17 @@ class KnownScore(nn.Module):
         return gaps.square().sum(dim=2).sqrt()
 
 
-class ServedHead(nn.Module):
+class InferenceHead(nn.Module):
     """What head.onnx holds: features [B, 16, D] to (logits [B, K], known_score [B])."""
 
-    def __init__(self, head: Head, known: KnownScore | PoseOODScore) -> None:
+    def __init__(self, head: Head, ood: OODScore | PoseOODScore) -> None:
         super().__init__()
-        self.head, self.known = head, known
+        self.head, self.known = head, ood  # as weights.safetensors names their tensors
 
     @property
     def options(self) -> dict[str, Option]:
         """The card's head.options: those of the head, and `known...` of the score."""
-        own = self.known.options if isinstance(self.known, KnownScore) else {}
+        own = self.known.options if isinstance(self.known, OODScore) else {}
         return {**self.head.options, **own}
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
@@ -155,13 +155,13 @@ class ServedHead(nn.Module):
         return logits, self.known(features, logits)
 
 
-class ServedPoseHead(ServedHead):
+class InferencePoseHead(InferenceHead):
     """The same of a head that reads the pose, whose score weighs its paths."""
 
     head: PoseHead
 
-    def __init__(self, head: PoseHead, known: PoseOODScore) -> None:
-        super().__init__(head, known)
+    def __init__(self, head: PoseHead, ood: PoseOODScore) -> None:
+        super().__init__(head, ood)
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         pictures, _ = self.head.split(features)
@@ -173,10 +173,10 @@ POSE_HEAD = "picture_and_pose"
 """The card's head.name of a `PoseHead`, which has a score of its own."""
 
 
-def build_served_head(
+def build_inference_head(
     name: str, feature_size: int, num_classes: int, options: Mapping[str, Option]
-) -> ServedHead:
-    """Head and known score with random weights, from the card's head.name and head.options.
+) -> InferenceHead:
+    """Head and OOD score with random weights, from the card's head.name and head.options.
 
     The keys `known` and `known_projection` are the score's, the others the head's.
 
@@ -185,10 +185,10 @@ def build_served_head(
     """
     if name == POSE_HEAD:
         both = construct(PoseHead, name, feature_size, num_classes, options)
-        return ServedPoseHead(both.eval(), PoseOODScore().eval())
+        return InferencePoseHead(both.eval(), PoseOODScore().eval())
     own = {key: value for key, value in options.items() if not key.startswith("known")}
     kind = str(options.get("known", "max_probability"))
     size = int(options.get("known_projection", 32))
     head = build_head(name, feature_size, num_classes, **own)
-    known = KnownScore(kind, feature_size, num_classes, projection_size=size)  # type: ignore[arg-type]
-    return ServedHead(head.eval(), known.eval())
+    ood = OODScore(kind, feature_size, num_classes, projection_size=size)  # type: ignore[arg-type]
+    return InferenceHead(head.eval(), ood.eval())
