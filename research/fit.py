@@ -5,8 +5,9 @@
 Cross-fits over five folds of groups and sources: the closed-form paths, the LSTM on scores of
 models that saw neither its fold nor the clip's (pairs of folds), the OOD score; then fits all of
 it on every row. Temperatures and thresholds come from out-of-fold outputs. Writes OUT/head.onnx,
-head.pt, card_numbers.json for make_card.py, and with --seeds prints the LSTM's gain by seed. BLAS
-with one thread (OMP_NUM_THREADS=1) is fastest on a busy machine.
+head.pt, card_numbers.json for make_card.py, memory.safetensors for `actionstream teach`, and with
+--seeds prints the LSTM's gain by seed. BLAS with one thread (OMP_NUM_THREADS=1) is fastest on a
+busy machine.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import numpy as np
 import onnx
 import torch
 from closed_form import Direct, Evidence, in_chunks
+from memory import choose
 from order_training import OrderRows, train_order
 from torch.nn import functional
 from windows import (
@@ -37,6 +39,7 @@ from windows import (
     temperature,
 )
 
+from actionstream.bundle.memory import MEMORY_NAME, write_memory
 from actionstream.inference.pose import POSE_SIZE
 from actionstream.networks.ood import POSE_HEAD, InferencePoseHead, build_inference_head
 from actionstream.networks.pose_head import STILL, PoseOODScore, moves
@@ -353,6 +356,8 @@ def main() -> None:
     fit.train_order(np.arange(len(fit.row_fold)), closed, evidence, args.seeds[0])
     fill_final(fit, heat)
     deliver(fit, args.out, args.variant, calibration)
+    memory = choose(fit, closed, orders[args.seeds[0]], heat)
+    write_memory(args.out / MEMORY_NAME, memory)
     print(json.dumps(calibration, indent=1))
 
 

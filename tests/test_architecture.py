@@ -19,7 +19,7 @@ HEAVY = {
     *("aiortc", "av", "cv2", "matplotlib", "numpy", "onnx", "onnxruntime", "pandas", "pydantic"),
     *("safetensors", "streamlit", "streamlit_webrtc", "timm", "torch", "torchvision"),
 }
-EXTRAS = {"aiortc", "cryptography", "matplotlib", "onnx", "qrcode", "streamlit", "timm", "torch"}
+EXTRAS = {"aiortc", "cryptography", "matplotlib", "qrcode", "streamlit", "timm", "torch"}
 ROOMS_OF_EXTRAS = ("app", "networks", "training", "engines/torch.py")
 HELP = (
     "import sys; sys.argv = ['actionstream', '--help']; from actionstream.cli import main; main()"

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
         Timing,
         VideoFacts,
     )
+    from actionstream.teach.taught import Taught, teach
     from actionstream.video.reader import VideoReader
 
 __version__ = "0.2.0"
@@ -72,6 +73,7 @@ __all__ = [
     "Recognizer",
     "Segment",
     "Stream",
+    "Taught",
     "Timing",
     "TrainingError",
     "UnreadableVideoError",
@@ -89,6 +91,7 @@ __all__ = [
     "annotate",
     "list_models",
     "load",
+    "teach",
 ]
 
 _HOMES = {
@@ -102,6 +105,7 @@ _HOMES = {
     "Recognizer": "recognizer",
     "Segment": "results",
     "Stream": "inference.stream",
+    "Taught": "teach.taught",
     "Timing": "results",
     "VideoFacts": "results",
     "VideoReader": "video.reader",
@@ -109,6 +113,7 @@ _HOMES = {
     "annotate": "draw.annotate",
     "list_models": "recognizer",
     "load": "recognizer",
+    "teach": "teach.taught",
 }
 """Where a public name lives; the errors, all the others, live in `errors`."""
 

@@ -101,7 +101,7 @@ def at(content: Any, path: tuple[Any, ...]) -> Any:
     return content
 
 
-OPTIONAL = {"PoseCard", "TaughtCard"}
+OPTIONAL = {"PoseCard", "TaughtCard", "ConfusionCard"}
 OBJECTS = list(objects(valid()))
 KEYS = [(*path, key) for path in OBJECTS for key in at(valid(), path)]
 
@@ -285,6 +285,11 @@ def with_options() -> dict[str, Any]:
         "base": "lite2",
         "labels": ["Punch"],
         "estimate": {"Punch": 0.8},
+        "clips": {"Punch": 5},
+        "sources": {"Punch": 1},
+        "confusions": [{"label": "Punch", "said": "Lunges", "share": 0.2}],
+        "old_before": 0.9,
+        "old_after": 0.89,
         "warnings": ["all clips of Punch come from one place"],
     }
     return content

@@ -14,11 +14,13 @@ onnx = pytest.importorskip("onnx", reason="needs the extra 'test'")
 
 import numpy as np  # noqa: E402
 import plain_bundle as bundles  # noqa: E402
+from memories import small_memory  # noqa: E402
 from safetensors.numpy import save_file  # noqa: E402
 
 from actionstream.bundle import card as cards  # noqa: E402
 from actionstream.bundle import folder as bundle_module  # noqa: E402
 from actionstream.bundle.folder import open_bundle, resolve, shipped, write_bundle  # noqa: E402
+from actionstream.bundle.memory import write_memory  # noqa: E402
 from actionstream.engines import open_engine  # noqa: E402
 from actionstream.errors import BundleError  # noqa: E402
 
@@ -298,7 +300,7 @@ def test_what_is_no_card_is_one_error(folder: Path, text: str) -> None:
 
 def test_a_bundle_may_hold_more(folder: Path) -> None:
     """What `teach` remembers: listed, with its SHA-256."""
-    save_file({"means": np.zeros(3, np.float32)}, folder / "memory.safetensors")
+    write_memory(folder / "memory.safetensors", small_memory(len(bundles.LABELS)))
     edit_card(folder, lambda card: card["files"].update({"memory.safetensors": "0" * 64}))
     rehash(folder)
     open_all(folder)

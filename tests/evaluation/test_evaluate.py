@@ -15,11 +15,12 @@ import plain_bundle
 import pytest
 import tiny
 from cli_process import environment
-from safetensors.numpy import save_file
+from memories import small_memory
 
 from actionstream.bundle import card as cards
 from actionstream.bundle.card import Card
 from actionstream.bundle.folder import open_bundle, write_bundle
+from actionstream.bundle.memory import write_memory
 from actionstream.datasets import Clip
 from actionstream.errors import BundleError, DatasetError
 from actionstream.evaluation.evaluate import Evaluation, Outcome, evaluate, match_labels
@@ -238,7 +239,7 @@ def test_figures_go_into_the_card_and_nowhere_else(made: Evaluation, tmp_path: P
 def test_what_the_bundle_has_besides_is_kept(made: Evaluation, tmp_path: Path) -> None:
     def make(place: Path) -> None:
         plain_bundle.write_parts(place)
-        save_file({"means": np.ones((3, 4), np.float32)}, place / "memory.safetensors")
+        write_memory(place / "memory.safetensors", small_memory(len(plain_bundle.LABELS)))
 
     def make_card(files: dict[str, str]) -> Card:
         return cards.parse(json.dumps(plain_bundle.card_content(files)))

@@ -116,13 +116,27 @@ class MeasuredCard(Strict):
     per_class: dict[str, float]
 
 
+class ConfusionCard(Strict):
+    """The share of `label`'s clips that was taken for `said`."""
+
+    label: str
+    said: str
+    share: Fraction
+
+
 class TaughtCard(Strict):
     """What `teach` added to which bundle, and its own estimate: leave-one-source-out recall by
-    label."""
+    label, on so many clips of so many sources; what was taken for what; and the recall of older
+    actions before and after."""
 
     base: str
     labels: tuple[str, ...]
     estimate: dict[str, Fraction]
+    clips: dict[str, Count]
+    sources: dict[str, Count]
+    confusions: tuple[ConfusionCard, ...]
+    old_before: Fraction | None
+    old_after: Fraction | None
     warnings: tuple[str, ...]
 
 

@@ -18,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 
 from actionstream.bundle import card as cards
 from actionstream.bundle.card import BUNDLE_FILES, CARD_NAME, OPTIONAL_FILES, Card
+from actionstream.bundle.memory import MEMORY_NAME, header_problems
 from actionstream.bundle.readme import card_text
 from actionstream.errors import BundleError
 
@@ -108,17 +109,20 @@ def _content_problems(folder: Path, card: Card) -> Iterator[str]:
         if cards.file_digest(path) != digest:
             yield f"{name}: its SHA-256 is not the one in the card"
         elif path.suffix == ".safetensors":
-            yield from (f"{name}: {problem}" for problem in _tensor_problems(path))
+            yield from (f"{name}: {problem}" for problem in _tensor_problems(path, card))
 
 
-def _tensor_problems(path: Path) -> Iterator[str]:
+def _tensor_problems(path: Path, card: Card) -> Iterator[str]:
+    if path.name == MEMORY_NAME:
+        yield from header_problems(path, len(card.labels))
+        return
     try:
         with safe_open(path, framework="np") as tensors:
             parts = {name.partition(".")[0] for name in tensors.keys()}  # noqa: SIM118  no mapping
     except (SafetensorError, OSError) as error:
         yield f"not a safetensors file ({error})"
         return
-    if path.name == WEIGHTS_NAME and not (parts >= _WEIGHTS and parts <= {"encoder", *_WEIGHTS}):
+    if not (parts >= _WEIGHTS and parts <= {"encoder", *_WEIGHTS}):
         yield f"tensors must be named head.* and known.*, got {sorted(parts)}"
 
 

@@ -25,7 +25,7 @@ from actionstream.errors import ActionstreamError, MissingExtraError
 
 VERBS = (
     *("predict", "webcam", "app", "demo", "verify"),
-    *("train", "evaluate", "export", "data", "models"),
+    *("teach", "train", "evaluate", "export", "data", "models"),
 )
 
 DONE = 0
@@ -38,7 +38,7 @@ TERMINATED = 143  # 128 + SIGTERM
 # What only an extra brings, and which one.
 _EXTRA_OF = {
     **dict.fromkeys(("cryptography", "qrcode", "streamlit", "streamlit_webrtc"), "app"),
-    **dict.fromkeys(("matplotlib", "onnx", "onnxscript", "timm", "torch", "torchvision"), "train"),
+    **dict.fromkeys(("matplotlib", "onnxscript", "timm", "torch", "torchvision"), "train"),
 }
 
 _EPILOG = """`actionstream VERB --help` shows examples.

@@ -22,6 +22,11 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "demo": ("actionstream demo", "actionstream demo --model lite0"),
     "verify": ("actionstream verify clip.mp4",),
+    "teach": (
+        "actionstream teach clips/ --to my-actions",
+        "actionstream teach clips/ --to small --from lite0 --only",
+        "actionstream teach --from my-actions --forget wave --to fewer",
+    ),
     "train": (
         "actionstream train --data clips/ --layout folder --out runs/mine",
         "actionstream train --data UCF-101/ --lists ucfTrainTestlist/ --recipe lite0",

@@ -88,6 +88,8 @@ class PoseHead(Head):
         dropout: of what the last layer reads.
         input_dropout: of what the LSTM reads.
         both_ways: the pose summary is read as it is and mirrored, and the two averaged.
+        evidence: scores that the LSTM's evidence has; 0 for K + 1. A head that was taught other
+            actions keeps the evidence of those that its LSTM learned.
     """
 
     def __init__(
@@ -101,6 +103,7 @@ class PoseHead(Head):
         dropout: float = 0.3,
         input_dropout: float = 0.2,
         both_ways: bool = True,
+        evidence: int = 0,
     ) -> None:
         super().__init__(feature_size, num_classes, None)
         if feature_size <= POSE_SIZE:
@@ -112,7 +115,15 @@ class PoseHead(Head):
         self.pose_random = RandomFeatures(PoseSummary.size, random)
         self.picture_direct = nn.Linear(self.picture_summary.size, scores)
         self.pose_direct = nn.Linear(random, scores)
-        self.order = Order(self.picture_size, scores, look_random, hidden, dropout, input_dropout)
+        self.order = Order(
+            self.picture_size,
+            scores,
+            look_random,
+            hidden,
+            dropout,
+            input_dropout,
+            evidence=evidence or scores,
+        )
 
     def split(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Picture looks [B, 16, D] and poses [B, 16, 236]."""
@@ -160,13 +171,15 @@ class Order(nn.Module):
         hidden: int,
         dropout: float,
         input_dropout: float,
+        *,
+        evidence: int,
     ) -> None:
         super().__init__()
         self.looks = PoseLooks()
-        self.picture_evidence = nn.Linear(2 * picture_size, scores)
+        self.picture_evidence = nn.Linear(2 * picture_size, evidence)
         self.look_random = RandomFeatures(2 * PoseLooks.size, look_random)
-        self.pose_evidence = nn.Linear(look_random, scores)
-        size = 2 * scores + 2 * PoseLooks.signals + 1
+        self.pose_evidence = nn.Linear(look_random, evidence)
+        size = 2 * evidence + 2 * PoseLooks.signals + 1
         self.register_buffer("mean", torch.zeros(size))
         self.register_buffer("std", torch.ones(size))
         self.input_dropout, self.dropout = nn.Dropout(input_dropout), nn.Dropout(dropout)
