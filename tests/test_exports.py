@@ -34,6 +34,7 @@ EXPECTED = [
     "Recognizer",
     "Segment",
     "Stream",
+    "Taught",
     "Timing",
     "TrainingError",
     "UnreadableVideoError",
@@ -51,6 +52,7 @@ EXPECTED = [
     "annotate",
     "list_models",
     "load",
+    "teach",
 ]
 
 
