@@ -46,7 +46,7 @@ if TYPE_CHECKING:
         Timing,
         VideoFacts,
     )
-    from actionstream.teach.taught import Taught, teach
+    from actionstream.teaching.taught import Taught, teach
     from actionstream.video.reader import VideoReader
 
 __version__ = "0.2.0"
@@ -105,7 +105,7 @@ _HOMES = {
     "Recognizer": "recognizer",
     "Segment": "results",
     "Stream": "inference.stream",
-    "Taught": "teach.taught",
+    "Taught": "teaching.taught",
     "Timing": "results",
     "VideoFacts": "results",
     "VideoReader": "video.reader",
@@ -113,7 +113,7 @@ _HOMES = {
     "annotate": "draw.annotate",
     "list_models": "recognizer",
     "load": "recognizer",
-    "teach": "teach.taught",
+    "teach": "teaching.taught",
 }
 """Where a public name lives; the errors, all the others, live in `errors`."""
 

@@ -13,8 +13,8 @@ from actionstream.progress import ProgressBar
 
 if TYPE_CHECKING:
     from actionstream.bundle.folder import Bundle
-    from actionstream.teach.estimate import Estimate
-    from actionstream.teach.taught import Taught
+    from actionstream.teaching.estimate import Estimate
+    from actionstream.teaching.taught import Taught
 
 _MOST_CONFUSIONS = 8
 
@@ -71,8 +71,8 @@ def run(args: argparse.Namespace) -> int:
 def _taught(args: argparse.Namespace) -> Taught:
     from actionstream.bundle.folder import open_bundle, resolve
     from actionstream.recognizer import load
-    from actionstream.teach.taught import Taught, teach
-    from actionstream.teach.windows import find_clips
+    from actionstream.teaching.taught import Taught, teach
+    from actionstream.teaching.windows import find_clips
 
     if args.folder is None:
         changed = Taught.of(open_bundle(resolve(args.model)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from actionstream.teach.solve import Rows, gram, members, solve
+from actionstream.teaching.solve import Rows, gram, members, solve
 
 FACTORS, PENALTY = (1.0, 2.0), 0.01
 

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from actionstream.teach.draft import Learned, softmax
-from actionstream.teach.solve import Rows, members
+from actionstream.teaching.draft import Learned, softmax
+from actionstream.teaching.solve import Rows, members
 
 Floats = NDArray[np.floating]
 

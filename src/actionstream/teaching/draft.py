@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from actionstream.bundle.memory import LARGEST_BYTES, Memory, quantise
 from actionstream.errors import DatasetError
-from actionstream.teach.head import Layer, Probe, rounded
-from actionstream.teach.solve import Rows, members, solve
+from actionstream.teaching.head import Layer, Probe, rounded
+from actionstream.teaching.solve import Rows, members, solve
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.integer]

@@ -28,10 +28,10 @@ from actionstream.bundle.memory import MEMORY_NAME, read_memory, write_memory
 from actionstream.errors import BundleError, DatasetError
 from actionstream.progress import Progress
 from actionstream.recognizer import Recognizer
-from actionstream.teach.draft import Draft, learn
-from actionstream.teach.estimate import Calibration, Estimate, calibrate, estimate
-from actionstream.teach.head import PATHS, HeadGraph
-from actionstream.teach.windows import NewClip, NewClips, gather, read_all
+from actionstream.teaching.draft import Draft, learn
+from actionstream.teaching.estimate import Calibration, Estimate, calibrate, estimate
+from actionstream.teaching.head import PATHS, HeadGraph
+from actionstream.teaching.windows import NewClip, NewClips, gather, read_all
 
 _CARRIED = ("encoder.onnx", "pose.onnx", "person.onnx", "LICENSE-pose.txt")
 _TINY = 1e-6

@@ -9,9 +9,9 @@ import pytest
 from memories import small_memory
 
 from actionstream.errors import DatasetError
-from actionstream.teach.draft import Draft, Learned, learn, remembered, thinned
-from actionstream.teach.estimate import calibrate, estimate
-from actionstream.teach.head import Layer, Probe
+from actionstream.teaching.draft import Draft, Learned, learn, remembered, thinned
+from actionstream.teaching.estimate import calibrate, estimate
+from actionstream.teaching.head import Layer, Probe
 
 PICTURES, POSES, HIDDEN = 12, 6, 4
 KNOWN = {
