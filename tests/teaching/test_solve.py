@@ -45,7 +45,7 @@ def test_left_out_is_a_fit_without(source: int) -> None:
     given = rows()
     goals = np.random.default_rng(1).normal(size=(len(given), 4)).astype(np.float32)
     own = np.flatnonzero(given.source == source)
-    found = solve(given, goals, FACTORS, PENALTY).left_out[own]
+    found = solve(given, goals, FACTORS, PENALTY).left_out(given, given.source)[own]
     np.testing.assert_allclose(found, fit_without(given, goals, own), atol=1e-5)
 
 

@@ -74,17 +74,17 @@ def _taught(args: argparse.Namespace) -> Taught:
     from actionstream.teaching.taught import Taught, teach
     from actionstream.teaching.windows import find_clips
 
+    names = dict(_pair(one) for one in args.rename)
     if args.folder is None:
         changed = Taught.of(open_bundle(resolve(args.model)))
-    else:
-        clips = find_clips(args.folder)
-        model = load(args.model, threads=args.threads)
-        with ProgressBar() as bar:
-            changed = teach(model, clips, only=args.only, forget=args.forget, progress=bar)
-    if args.folder is None and args.forget:
-        changed = changed.forget(args.forget)
-    names = dict(_pair(one) for one in args.rename)
-    return changed.rename(names) if names else changed
+        changed = changed.forget(args.forget) if args.forget else changed
+        return changed.rename(names) if names else changed
+    if names:
+        raise ActionstreamError("--rename goes without DIR: rename the folder, or rename later")
+    clips = find_clips(args.folder)
+    model = load(args.model, threads=args.threads)
+    with ProgressBar() as bar:
+        return teach(model, clips, only=args.only, forget=args.forget, progress=bar)
 
 
 def _pair(text: str) -> tuple[str, str]:

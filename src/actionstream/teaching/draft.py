@@ -16,14 +16,15 @@ from actionstream.teaching.solve import Rows, members, solve
 Floats = NDArray[np.float32]
 Ints = NDArray[np.integer]
 
-TAUGHT_WEIGHT = 100.0
+TAUGHT_WEIGHT = 200.0
 """Of all clips of a taught action together; a full action of the shipped bundles has about 75."""
 NOTHING_WEIGHT = 1.0
 """Of one clip of nothing."""
-YIELDING = 0.5
-"""How far old actions give way on new clips, 0 to 1: the share of their correction that is kept."""
-OLD_SHARE = 2.0
-"""Weight of all old actions' windows over that of the new ones when the balance is chosen."""
+FREELY = 5
+"""So many new actions are balanced with the old ones as equals."""
+UNCLEAR, HELD_BACK = 0.25, -1.0
+"""An action of which fits without the source name a smaller share is told from others by its places
+alone: old actions do not give way to it, and at most this is added to its score."""
 _BALANCE_PENALTY = 0.1
 _BALANCE_STEPS = 200
 _KEPT_WINDOW_BYTES = 64
@@ -146,12 +147,17 @@ def remembered(memory: Memory) -> Rows:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Learned:
-    """A draft that has learned, and all rows with what is said of them by fits without their
-    source: `closed` of the rows, [N, K + 1], and before it learned `before`, [N, K + 1]."""
+    """A draft that has learned, and what is said of all its rows by others, [N, K + 1] each.
+
+    rows:       `closed` is of fits without the row's source.
+    before:     the same before it learned.
+    same_place: of fits without the row's clip, which had others of its source.
+    """
 
     draft: Draft
     rows: Rows
     before: Floats
+    same_place: Floats
 
 
 def learn(draft: Draft, labels: Sequence[str], new: Rows) -> Learned:
@@ -170,24 +176,31 @@ def learn(draft: Draft, labels: Sequence[str], new: Rows) -> Learned:
     rows = join(kept, new)
     factors = (float(draft.memory.factors[0]), float(draft.memory.factors[1]))
     goals = targets(rows, len(kept), columns, float(draft.memory.heat))
-    grouped = replace(rows, source=apart(rows, old, added))
-    solution = solve(grouped, goals, factors, float(draft.memory.penalty))
-    share = np.full(old + added + 1, YIELDING, np.float32)
-    share[columns] = 1
-    solution = replace(
-        solution,
-        coefficients=solution.coefficients * share,
-        left_out=solution.left_out * share,
-    )
-    honest = rows.closed + solution.left_out
+    solution = solve(rows, goals, factors, float(draft.memory.penalty))
+    groups = apart(rows, old, added), rows.clip
+    honest = rows.closed + solution.left_out(rows, groups[0])
     shift = balance(honest + rows.order, rows.target, columns, old)
+    unclear = not_told(honest + rows.order, rows.target, columns, shift)
+    if unclear.any():
+        shift[unclear] = np.minimum(shift[unclear], HELD_BACK)
+        others = np.setdiff1d(np.arange(old + added + 1), columns)
+        goals[np.ix_(np.isin(rows.target, columns[unclear]), others)] = 0
+        solution = solution.of(goals)
+    honest, same_place = (rows.closed + solution.left_out(rows, group) for group in groups)
     honest[:, columns] += shift
+    same_place[:, columns] += shift
     learned = replace(rows, closed=honest)
     layers = added_to(draft, *solution.layers(rows), columns, shift)
     names = (*draft.labels, *labels)
     memory = memorise(draft.memory, learned)
     made = Draft(names, layers, memory, (*draft.taught, *labels))
-    return Learned(made, learned, rows.closed)
+    return Learned(made, learned, rows.closed, same_place)
+
+
+def not_told(scores: Floats, target: Ints, columns: Ints, shift: Floats) -> NDArray[np.bool_]:
+    """The new actions that fits without the row's source hardly ever name."""
+    said = (scores[:, :-1] + np.pad(shift, (columns[0], 0))).argmax(axis=1)
+    return np.array([(said[target == label] == label).mean() < UNCLEAR for label in columns])
 
 
 def widen(rows: Rows, old: int, added: int) -> Rows:
@@ -246,13 +259,15 @@ def apart(rows: Rows, first: int, added: int) -> NDArray[np.int64]:
 def balance(scores: Floats, target: Ints, columns: Ints, old: int) -> Floats:
     """What is added to each new score so that new and old actions are told apart best.
 
-    By cross-entropy on what fits without the row's source say, with the same weight for every
-    new action and `OLD_SHARE` times that for every old one.
+    By cross-entropy on what fits without the row's source say. Every action has the same weight;
+    with more than `FREELY` new ones the old actions have more, so that they lose no more by many
+    than by few.
     """
     known = target < scores.shape[1] - 1
     logits, target = scores[known, :-1].astype(np.float64), target[known]
     count = np.bincount(target, minlength=logits.shape[1])
-    weight = np.where(target < old, OLD_SHARE, 1.0) / count[target]
+    old_weight = max(1.0, (len(columns) - 1) / (FREELY - 1))
+    weight = np.where(target < old, old_weight, 1.0) / count[target]
     right = np.array([weight[target == label].sum() for label in columns])
     shift = np.zeros(len(columns))
     for _ in range(_BALANCE_STEPS):

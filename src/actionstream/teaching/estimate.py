@@ -83,16 +83,25 @@ def estimate(learned: Learned, guessed: Sequence[str] = ()) -> Estimate:
     taught = [labels.index(label) for label in draft.taught]
     clip_target, chances = by_clip(rows, softmax((rows.closed + rows.order)[:, :-1]))
     said = chances.argmax(axis=1)
+    near = by_clip(rows, softmax((learned.same_place + rows.order)[:, :-1]))[1].argmax(axis=1)
     recall, clips, sources = {}, {}, {}
     for number in taught:
         own = clip_target == number
-        recall[labels[number]] = float((said[own] == number).mean())
         clips[labels[number]] = int(own.sum())
-        sources[labels[number]] = len(np.unique(rows.source[rows.target == number]))
+        count = sources[labels[number]] = len(np.unique(rows.source[rows.target == number]))
+        elsewhere, here = ((one[own] == number).mean() for one in (said, near))
+        recall[labels[number]] = float(mixed(elsewhere, here, count))
     confusions = tuple(_confusions(labels, taught, clip_target, said))
     before, after = _older(learned, taught)
     warnings = tuple(_warnings(clips, sources, confusions, recall, guessed))
     return Estimate(recall, clips, sources, confusions, before, after, warnings)
+
+
+def mixed(elsewhere: float, here: float, sources: int) -> float:
+    """The recall to expect of new sources, from that of fits without the source, which had one
+    source fewer to learn from, and that of fits without the clip alone, which knew its source."""
+    fewer = (sources - 1) / (sources + 1)
+    return fewer * elsewhere + (1 - fewer) * here
 
 
 def by_clip(rows: Rows, chances: Floats) -> tuple[NDArray[np.int64], Floats]:

@@ -12,7 +12,7 @@ Lippert 2007, "Notes on Regularized Least Squares", section 3, for leaving out.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,47 +57,62 @@ def gram(rows: Rows, factors: tuple[float, float]) -> Floats:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Solution:
-    """Coefficients [N, C] of rows, what each row gets from a fit without its source [N, C], and
-    the factors of picture and pose."""
+    """A fit of goals [N, C]: coefficients [N, C] of rows, and what leaving rows out needs.
 
-    coefficients: Floats
-    left_out: Floats
+    inverse: of the penalised kernel, float64 [N, N].   share: what a row's penalty is over its
+    weight.   factors: of picture and pose.
+    """
+
+    goals: Floats
+    coefficients: NDArray[np.float64]
+    inverse: NDArray[np.float64]
+    share: float
     factors: tuple[float, float]
+
+    def of(self, goals: Floats) -> Solution:
+        """The fit of other goals."""
+        return replace(self, goals=goals, coefficients=self.inverse @ goals)
 
     def layers(self, rows: Rows) -> tuple[Floats, Floats, Floats]:
         """Weights of the picture [P, C] and of the pose [R, C], and the bias [C]."""
         picture, pose = (np.float32(factor) for factor in self.factors)
+        coefficients = self.coefficients.astype(np.float32)
         return (
-            picture * (rows.picture.T @ self.coefficients),
-            pose * (rows.pose.T @ self.coefficients),
-            self.coefficients.sum(axis=0),
+            picture * (rows.picture.T @ coefficients),
+            pose * (rows.pose.T @ coefficients),
+            coefficients.sum(axis=0),
         )
+
+    def left_out(self, rows: Rows, group: Ints) -> Floats:
+        """What each row [N, C] gets from a fit without its group.
+
+        What is left of an action then weighs as much as the whole of it did.
+        """
+        weight = rows.weight.astype(np.float64)
+        said = np.empty_like(self.coefficients)
+        for own in members(group):
+            others = np.flatnonzero(rows.target == rows.target[own[0]])
+            others = others[group[others] != group[own[0]]]
+            left, gone = weight[others].sum(), weight[own].sum()
+            changed = np.concatenate([own, others])
+            part = self.inverse[np.ix_(changed, changed)]
+            if left > 0:  # the others' penalty falls by share / weight * gone / (left + gone)
+                at = np.arange(len(own), len(changed))
+                part[at, at] -= weight[others] / self.share * (left + gone) / gone
+            said[own] = (
+                self.goals[own] - np.linalg.solve(part, self.coefficients[changed])[: len(own)]
+            )
+        return said.astype(np.float32)
 
 
 def solve(rows: Rows, goals: Floats, factors: tuple[float, float], penalty: float) -> Solution:
-    """Fit goals [N, C] on all rows, and leave each source out once.
-
-    What is left of an action then weighs as much as the whole of it did.
-    """
+    """Fit goals [N, C] on all rows."""
     kernel = gram(rows, factors).astype(np.float64)
     weight = rows.weight.astype(np.float64)
     share = penalty * weight.sum()
     kernel[np.diag_indices(len(kernel))] += share / weight
     inverse = np.linalg.inv(kernel)
-    coefficients = inverse @ goals
-    left_out = np.empty_like(coefficients)
-    for own in members(rows.source):
-        others = np.flatnonzero(rows.target == rows.target[own[0]])
-        others = others[rows.source[others] != rows.source[own[0]]]
-        left, gone = weight[others].sum(), weight[own].sum()
-        changed = np.concatenate([own, others])
-        part = inverse[np.ix_(changed, changed)]
-        if left > 0:  # their penalty falls by share / weight * gone / (left + gone)
-            less = share / weight[others] * gone / (left + gone)
-            at = np.arange(len(own), len(changed))
-            part[at, at] -= 1 / less
-        left_out[own] = goals[own] - np.linalg.solve(part, coefficients[changed])[: len(own)]
-    return Solution(coefficients.astype(np.float32), left_out.astype(np.float32), factors)
+    return Solution(goals, inverse @ goals, inverse, share, factors)
 
 
 def members(numbers: Ints) -> list[Ints]:
