@@ -23,7 +23,6 @@ from actionstream.results import (
     Segment,
     Timing,
     VideoFacts,
-    best,
     check_pixels,
     check_time,
 )
@@ -77,14 +76,15 @@ def test_any_finite_number_is_a_time(time: object) -> None:
     assert value == time
 
 
-def test_best_is_sorted_and_stable() -> None:
-    names = [candidate.label for candidate in best(LABELS, PROBABILITIES, 4)]
+def test_the_best_are_sorted_and_stable() -> None:
+    answer = Answer("a.mp4", LABELS, PROBABILITIES)
+    names = [candidate.label for candidate in answer.top(4)]
     assert names == ["PushUps", "PullUps", "Lunges", "Punch"]
-    assert best(LABELS, PROBABILITIES, 1) == [Candidate("PushUps", 0.5)]
-    assert best(LABELS, PROBABILITIES, 0) == []
-    assert len(best(LABELS, PROBABILITIES, 99)) == 4
+    assert answer.top(1) == [Candidate("PushUps", 0.5)]
+    assert answer.top(0) == []
+    assert len(answer.top(99)) == 4
     with pytest.raises(ValueError, match="0 or more, got -1"):
-        best(LABELS, PROBABILITIES, -1)
+        answer.top(-1)
 
 
 @pytest.mark.parametrize("known", [True, False])

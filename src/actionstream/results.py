@@ -121,16 +121,36 @@ class Candidate:
     confidence: float
 
 
-def best(labels: tuple[str, ...], probabilities: Probabilities, count: int) -> list[Candidate]:
-    """The `count` most probable labels, best first; ties in the order of the labels."""
-    if count < 0:
-        raise ValueError(f"count must be 0 or more, got {count}")
-    order = np.argsort(-probabilities, kind="stable")[:count]
-    return [Candidate(labels[i], float(probabilities[i])) for i in order]
+class _Judgement:
+    """What is read off the probabilities of a reading or an answer."""
+
+    __slots__ = ()
+    labels: tuple[str, ...]
+    probabilities: Probabilities | None
+    known: bool
+
+    @property
+    def label(self) -> str | None:
+        """The best candidate's label, None when it is "no known action"."""
+        return self.top(1)[0].label if self.known and self.probabilities is not None else None
+
+    @property
+    def confidence(self) -> float:
+        """The best candidate's probability, known or not."""
+        return 0.0 if self.probabilities is None else float(self.probabilities.max())
+
+    def top(self, count: int = 3) -> list[Candidate]:
+        """The `count` most probable labels, best first; ties in the order of the labels."""
+        if count < 0:
+            raise ValueError(f"count must be 0 or more, got {count}")
+        if self.probabilities is None:
+            return []
+        order = np.argsort(-self.probabilities, kind="stable")[:count]
+        return [Candidate(self.labels[i], float(self.probabilities[i])) for i in order]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Reading:
+class Reading(_Judgement):
     """What the network says at one moment of a stream.
 
     `label`, `confidence`, `known`, `known_score` and `top` are raw: this reading alone.
@@ -152,20 +172,6 @@ class Reading:
     shown_confidence: float = 0.0
     age_seconds: float = 0.0
     pose: NDArray[np.float32] | None = field(default=None, repr=False)
-
-    @property
-    def label(self) -> str | None:
-        """The best candidate's label, None when it is "no known action"."""
-        return self.top(1)[0].label if self.known and self.probabilities is not None else None
-
-    @property
-    def confidence(self) -> float:
-        """The best candidate's probability, known or not."""
-        return 0.0 if self.probabilities is None else float(self.probabilities.max())
-
-    def top(self, count: int = 3) -> list[Candidate]:
-        """The `count` best candidates, best first."""
-        return [] if self.probabilities is None else best(self.labels, self.probabilities, count)
 
     def __repr__(self) -> str:
         if self.probabilities is None:
@@ -234,7 +240,7 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Answer:
+class Answer(_Judgement):
     """What happens in a file or in a whole stream.
 
     `label` is None and `known` False for "no known action"; `confidence` is that of the best
@@ -257,20 +263,6 @@ class Answer:
     error: Failure | None = None
     several: bool = False
     warnings: tuple[Notice, ...] = ()
-
-    @property
-    def label(self) -> str | None:
-        """The best candidate's label, None when it is "no known action"."""
-        return self.top(1)[0].label if self.known and self.probabilities is not None else None
-
-    @property
-    def confidence(self) -> float:
-        """The best candidate's probability, known or not."""
-        return 0.0 if self.probabilities is None else float(self.probabilities.max())
-
-    def top(self, count: int = 3) -> list[Candidate]:
-        """The `count` best candidates, best first."""
-        return [] if self.probabilities is None else best(self.labels, self.probabilities, count)
 
     def to_dict(self, *, top: int = 3) -> dict[str, Any]:
         """The answer as the object that `actionstream predict --json` prints."""

@@ -86,7 +86,7 @@ def test_the_skeleton_is_drawn_before_the_picture_is_mirrored(
     pictures = []
     for skeleton in (False, True):
         link = CameraLink(worker.open, 8, mirror=True)
-        link.skeleton = skeleton
+        link.overlay.skeleton = skeleton
         monkeypatch.setattr(link, "_next_shown", lambda _: seen)
         pictures.append(link.recv(frame()).to_ndarray(format="rgb24").astype(int))
         link.end()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -13,7 +14,8 @@ from clips import make_clip
 from tiny import BLUE, GREY, RED, plain, tiny_model
 
 from actionstream.draw import annotate as module
-from actionstream.draw.annotate import annotate, draw, newest
+from actionstream.draw import draw_reading
+from actionstream.draw.annotate import annotate, newest
 from actionstream.draw.reading import GREEN as HEADLINE
 from actionstream.errors import VideoNotFoundError, VideoWriteError
 from actionstream.recognizer import Recognizer
@@ -43,11 +45,11 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str | None, str, int]]:
     """What was drawn on each frame: label shown, status, looks needed; drawn for real, too."""
     calls: list[tuple[str | None, str, int]] = []
 
-    def watched(pixels: Pixels, reading: Reading, *, looks_needed: int, **_: object) -> Pixels:
-        calls.append((reading.shown, reading.status, looks_needed))
-        return draw(pixels, reading, looks_needed=looks_needed)
+    def watched(pixels: Pixels, shown: str | None, *rest: Any, **how: Any) -> Pixels:
+        calls.append((shown, how["status"], how["looks_needed"]))
+        return draw_reading(pixels, shown, *rest, **how)
 
-    monkeypatch.setattr(module, "draw", watched)
+    monkeypatch.setattr(module, "draw_reading", watched)
     return calls
 
 

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from actionstream.draw import enlarge, enlargement
-from actionstream.draw.enlarge import LONG_SIDE, SHORT_SIDE
-from actionstream.draw.layout import lay_out
+from actionstream.draw.layout import LONG_SIDE, SHORT_SIDE, lay_out
 
 
 @pytest.mark.parametrize(

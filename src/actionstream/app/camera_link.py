@@ -15,11 +15,10 @@ from typing import TYPE_CHECKING, Literal
 
 from streamlit_webrtc import VideoProcessorBase
 
-from actionstream.draw import Corner, draw_reading, draw_skeleton
-from actionstream.draw.annotate import draw
+from actionstream.draw.annotate import Overlay
 from actionstream.errors import ActionstreamError, BusyError
 from actionstream.live import Session, SessionStatistics
-from actionstream.results import Pixels, Reading, Segment
+from actionstream.results import Reading, Segment
 from actionstream.video import fitted, from_webrtc, to_webrtc
 
 if TYPE_CHECKING:
@@ -63,7 +62,7 @@ class CameraLink:
     def __init__(
         self, open_session: Callable[[], Session], looks_needed: int, *, mirror: bool = False
     ) -> None:
-        self._open, self._looks_needed = open_session, looks_needed
+        self._open = open_session
         self._clock = time.monotonic
         self._lock = threading.Lock()
         self._session: Session | None = None
@@ -76,11 +75,9 @@ class CameraLink:
         self._small: tuple[float, VideoFrame] | None = None
         self._shown: tuple[float, Reading] | None = None
         self._kept = Minute()
-        self._corner = Corner()
-        self.mirror = mirror
-        """Whether the picture goes back mirrored. The model sees it as the camera does."""
-        self.skeleton = False
-        """Whether the person's pose is drawn on it."""
+        self.overlay = Overlay(looks_needed)
+        """How the picture goes back. The model sees it as the camera does, never mirrored."""
+        self.overlay.mirror = mirror
         self.size: tuple[int, int] | None = None
         """Width and height of the newest frame in pixels."""
 
@@ -101,11 +98,7 @@ class CameraLink:
             _log.exception("a live stream failed")
             self._leave("failed")
             return frame
-        if self.skeleton and reading is not None:
-            pixels = draw_skeleton(pixels, reading.pose)
-        if self.mirror:
-            pixels = pixels[:, ::-1]
-        return to_webrtc(self._draw(pixels, reading), frame)
+        return to_webrtc(self.overlay.draw(pixels, reading), frame)
 
     def _next_shown(self, latest: Reading | None) -> Reading | None:
         """The reading to show: another one after SHOWN_SECONDS, at once if it says something else.
@@ -131,14 +124,6 @@ class CameraLink:
         if self._small is None or self.now_seconds - self._small[0] >= STILL_SECONDS:
             self._small = self.now_seconds, fitted(frame, STILL_PIXELS)
         return self._small[1]
-
-    def _draw(self, pixels: Pixels, reading: Reading | None) -> Pixels:
-        needed, corner = self._looks_needed, self._corner.choose(pixels)
-        if reading is None:  # before the first look
-            return draw_reading(
-                pixels, None, 0.0, [], status="warming_up", looks_needed=needed, corner=corner
-            )
-        return draw(pixels, reading, looks_needed=needed, corner=corner)
 
     def _serving(self) -> Session | None:
         """The open session; opened now if there is none, None if that cannot be."""

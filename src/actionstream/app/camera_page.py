@@ -91,8 +91,8 @@ def _camera(visitor: Visitor, servers: list[IceServer]) -> bool:
         return False
     link = _link(visitor)
     if link is not None:
-        link.mirror = st.session_state["mirror"]
-        link.skeleton = bool(st.session_state.get("skeleton"))
+        link.overlay.mirror = st.session_state["mirror"]
+        link.overlay.skeleton = bool(st.session_state.get("skeleton"))
         if not (context.state.playing or context.state.signalling):
             link.end()
     return bool(context.state.playing)

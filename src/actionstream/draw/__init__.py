@@ -5,8 +5,8 @@ are pure and may be called from several threads at once.
 """
 
 from actionstream.draw.corner import Corner, CornerName
-from actionstream.draw.enlarge import enlarge, enlargement
 from actionstream.draw.labels import colour_of, display_name, headline, percent
+from actionstream.draw.layout import enlarge, enlargement
 from actionstream.draw.reading import draw_reading
 from actionstream.draw.skeleton import draw_skeleton
 

@@ -1,4 +1,4 @@
-"""A second pass over a file: its readings drawn onto its frames, its sound kept."""
+"""Readings drawn onto the frames that they are of: live, or in a second pass over a file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import TypeVar
 
 from actionstream.draw import (
     Corner,
-    CornerName,
     draw_reading,
     draw_skeleton,
     enlarge,
@@ -24,6 +23,45 @@ Item = TypeVar("Item")
 _SAME_MOMENT_SECONDS = 1e-6
 
 
+class Overlay:
+    """Draws the readings of one video or camera on its frames. For one thread at a time.
+
+    Args:
+        looks_needed: for the warming up, "warming up 3/8".
+        skeleton: whether the person's pose is drawn, too; may be changed on the way, as `mirror`,
+            whether the picture is mirrored below the words.
+        footer: a line at the edge across from the reading.
+    """
+
+    def __init__(
+        self, looks_needed: int, *, skeleton: bool = False, footer: str | None = None
+    ) -> None:
+        self.skeleton, self.mirror = skeleton, False
+        self._looks_needed, self._footer = looks_needed, footer
+        self._corner = Corner()
+
+    def draw(self, pixels: Pixels, reading: Reading | None) -> Pixels:
+        """The frame [H, W, 3] with the smoothed label and raw runners-up; None warms up."""
+        reading = reading or Reading("warming_up", 0.0, 0, ())
+        corner = self._corner.choose(self._turned(pixels))
+        if self.skeleton:
+            pixels = draw_skeleton(pixels, reading.pose)
+        return draw_reading(
+            self._turned(pixels),
+            reading.shown,
+            reading.shown_confidence,
+            reading.top(3),
+            status=reading.status,
+            looks_seen=reading.looks_seen,
+            looks_needed=self._looks_needed,
+            corner=corner,
+            footer=self._footer,
+        )
+
+    def _turned(self, pixels: Pixels) -> Pixels:
+        return pixels[:, ::-1] if self.mirror else pixels
+
+
 def annotate(
     path: str | Path,
     answer: Answer,
@@ -36,30 +74,25 @@ def annotate(
 ) -> tuple[Notice, ...]:
     """Write `target`, an MP4 that every browser plays: the video with what is shown at each moment.
 
-    A frame carries the newest reading at or before its time; nothing of the future shows. Frames
-    under 120x90, too small for the words, are enlarged by a whole number: to 240 pixels on the
-    short side or a little more. Where the answer tells of several actions, they stand with their
-    times in a line at one edge. The file appears under its name when all of it is written. Returns
-    what could not go along (sound).
+    A frame carries the newest reading at or before its time; one under 120x90 is enlarged, see
+    `enlargement`. Several actions stand with their times in a line at one edge. The file appears
+    under its name when all of it is written. Returns what could not go along (sound).
 
     Args:
-        path: the video that `answer` is about.
-        answer: from `Recognizer.recognize`, with its readings.
-        target: the file to write; an older one of that name is replaced.
+        answer: about the video `path`, from `Recognizer.recognize`, with its readings.
         threads: threads for decoding and for encoding; None for the machine's cores.
-        progress: called with the seconds done, those in all if known, and the answer's source.
+        progress: called with the seconds done, those in all, and the answer's source.
         limits: what the video may cost.
         skeleton: draw the person's pose as well, where the readings hold one.
 
     Raises:
         ValueError: the answer holds no readings.
-        VideoError: the video cannot be read (any more).
-        VideoWriteError: the target cannot be written, or is the source itself.
+        VideoError, VideoWriteError: `path` cannot be read, `target` cannot be written or is `path`.
     """
     if not answer.readings:
         raise ValueError(f"{answer.source}: an answer without readings cannot be drawn")
-    needed, corner = _looks_needed(answer.readings), Corner()
     footer = headline(answer) if answer.several else None
+    overlay = Overlay(_looks_needed(answer.readings), skeleton=skeleton, footer=footer)
     with VideoReader(path, threads=threads, limits=limits) as reader:
         probe = reader.probe
         factor = enlargement(probe.width, probe.height)
@@ -73,37 +106,11 @@ def annotate(
         ) as writer:
             frames = ((frame.time_seconds, frame) for frame in reader)
             for seconds, frame, reading in newest(frames, answer.readings):
-                pixels = enlarge(frame.to_rgb())
-                place = corner.choose(pixels)
-                if skeleton:
-                    pixels = draw_skeleton(pixels, reading.pose)
-                picture = draw(pixels, reading, looks_needed=needed, corner=place, footer=footer)
+                picture = overlay.draw(enlarge(frame.to_rgb()), reading)
                 writer.write(picture, seconds, frame.duration_seconds)
                 if progress is not None:
                     progress(seconds, probe.duration_seconds, answer.source)
     return writer.warnings
-
-
-def draw(
-    pixels: Pixels,
-    reading: Reading,
-    *,
-    looks_needed: int = 0,
-    corner: CornerName = "top left",
-    footer: str | None = None,
-) -> Pixels:
-    """The frame [H, W, 3] with what the reading shows: smoothed label, raw runners-up."""
-    return draw_reading(
-        pixels,
-        reading.shown,
-        reading.shown_confidence,
-        reading.top(3),
-        status=reading.status,
-        looks_seen=reading.looks_seen,
-        looks_needed=looks_needed,
-        corner=corner,
-        footer=footer,
-    )
 
 
 def newest(

@@ -1,14 +1,24 @@
-"""Where the parts of a reading stand on a frame of one size, and how large they are."""
+"""How large a frame must be to be written on, and where the parts of a reading stand on it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from actionstream.draw.text import BOLD, CAP_HEIGHT, Text, fit
+from actionstream.results import Pixels
+
+ROOMY = (120, 90)
+"""Frames at least so wide and so high carry a whole reading; smaller ones are enlarged, or have
+margins of a pixel or two."""
+
+SHORT_SIDE = 240
+"""Pixels that the short side of an enlarged frame has at least."""
+
+LONG_SIDE = 3840
+"""Pixels that its long side has at most, whatever that leaves for the short one."""
 
 SMALLEST_TEXT = 8  # pixels; below this letters of this font run together
 RUNNERS_UP = 2
-_TINY = (120, 90)  # narrower or lower than this: margins of a pixel or two
 _NARROW = 160  # narrower than this, a long action and its percentage do not fit on one line
 _MOST_COVERED = 0.7  # share of the frame's height that the plate may take
 
@@ -110,7 +120,7 @@ def lay_out(height: int, width: int) -> Layout:
 def _try(height: int, width: int, stacked: bool, runners_up: int) -> Layout:
     base = min(height, 0.8 * width)  # in portrait the width is what is scarce
     big = max(SMALLEST_TEXT + 1, round(6 + 0.045 * base))
-    tiny = width < _TINY[0] or height < _TINY[1]
+    tiny = width < ROOMY[0] or height < ROOMY[1]
     margin = 1 if tiny else max(2, round(0.02 * base))
     return Layout(
         big=big,
@@ -122,3 +132,24 @@ def _try(height: int, width: int, stacked: bool, runners_up: int) -> Layout:
         runners_up=runners_up,
         bars=base >= 160,
     )
+
+
+def enlargement(width: int, height: int) -> int:
+    """The whole number by which frames of this size are enlarged to be written on; mostly 1.
+
+    Frames narrower than 120 or lower than 90 pixels come to 240 on the short side or a little
+    more. An extreme strip stays smaller, so that its long side is not over 3840.
+    """
+    if width >= ROOMY[0] and height >= ROOMY[1]:
+        return 1
+    wanted = -(-SHORT_SIDE // min(width, height))
+    return max(1, min(wanted, LONG_SIDE // max(width, height)))
+
+
+def enlarge(pixels: Pixels) -> Pixels:
+    """RGB uint8 [H, W, 3] enlarged by its `enlargement`: each pixel becomes a square of its colour.
+
+    No kernel: the original can be had back. Mostly it is the same array.
+    """
+    factor = enlargement(pixels.shape[1], pixels.shape[0])
+    return pixels if factor == 1 else pixels.repeat(factor, axis=0).repeat(factor, axis=1)

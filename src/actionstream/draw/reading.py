@@ -46,25 +46,19 @@ def draw_reading(
     footer: str | None = None,
     corner: CornerName = "top left",
 ) -> Pixels:
-    """A new picture: `pixels` with the reading drawn in one of its corners.
+    """A new picture, C-contiguous: `pixels` with the reading drawn in one of its corners.
+
+    Text grows with the frame. As room gets scarce labels are cut and runners-up left out; a frame
+    under 24x14 comes back as it was. `enlarge` makes room.
 
     Args:
-        pixels: RGB uint8 [H, W, 3], left untouched.
+        pixels: RGB uint8 [H, W, 3], left untouched; FrameError if it is no such array.
         shown: the label to show in green; None is "no known action", in grey.
         shown_confidence: 0 to 1, written as a percentage beside `shown`.
         top: the best candidates, best first; the two best that are not `shown` stand beneath.
-        status: "warming_up" shows how far the warming up has come instead of an answer.
-        looks_seen, looks_needed: for the warming up, "warming up 3/8".
-        footer: a line of small text at the edge across from the plate, the lower one as a rule.
+        status: "warming_up" shows how far that has come ("warming up 3/8") instead of an answer.
+        footer: a line of small text at the edge across from the plate.
         corner: where the plate stands; `Corner` finds one that hides little.
-
-    Returns:
-        RGB uint8 [H, W, 3], C-contiguous. Text grows with the frame. On frames under 96x72 long
-        labels are cut and runners-up left out as room gets scarce; a frame too small for a few
-        letters (24x14) comes back as it was. `enlarge` makes room.
-
-    Raises:
-        FrameError: `pixels` is not a uint8 array of shape [H, W, 3].
     """
     picture = check_pixels(pixels).copy(order="C")
     height, width = picture.shape[:2]
@@ -92,8 +86,8 @@ def draw_reading(
 
 
 def _warming_up(picture: Pixels, layout: Layout, seen: int, needed: int) -> None:
-    words = f"warming up {min(seen, needed)}/{needed}" if needed > 0 else "warming up"
-    _neutral_headline(picture, layout, words, words.removeprefix("warming up "))
+    count = f"{min(seen, needed)}/{needed}" if needed > 0 else ""
+    _neutral_headline(picture, layout, f"warming up {count}".rstrip(), count or "warming up")
     if needed > 0:
         _bar(picture, layout, seen / needed, NEUTRAL)
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from actionstream.bundle.card import Card
 from actionstream.concurrency import Background, Latest
-from actionstream.draw import Corner, display_name, draw_skeleton, enlarge
-from actionstream.draw.annotate import draw
+from actionstream.draw import display_name, enlarge
+from actionstream.draw.annotate import Overlay
 from actionstream.draw.labels import UNKNOWN, colour_of
 from actionstream.live import Session
 from actionstream.results import Pixels, Reading, Segment
@@ -67,11 +67,10 @@ class CameraView(Background):
         recording: Path | None = None,
         skeleton: bool = False,
     ) -> None:
-        self._skeleton = skeleton
-        self._session, self._looks_needed = session, looks_needed
+        self._session = session
         self._page, self._recording = page, recording
         self._writer: VideoWriter | None = None
-        self._corner = Corner()
+        self._overlay = Overlay(looks_needed, skeleton=skeleton)
         self._frames: Latest[SharedFrame] = Latest()
         super().__init__("actionstream-view")
 
@@ -117,10 +116,7 @@ class CameraView(Background):
         reading, pixels = self._session.latest, enlarge(pixels)
         if reading is None or self._session.too_slow:
             return pixels
-        corner = self._corner.choose(pixels)
-        if self._skeleton:
-            pixels = draw_skeleton(pixels, reading.pose)
-        return draw(pixels, reading, looks_needed=self._looks_needed, corner=corner)
+        return self._overlay.draw(pixels, reading)
 
 
 def page_status(state: str, session: Session, card: Card, now_seconds: float) -> dict[str, Any]:
