@@ -127,8 +127,9 @@ def _build(names: Sequence[str]) -> tuple[argparse.ArgumentParser, Any]:
 
 
 def _finish(verb: argparse.ArgumentParser, name: str, run: Callable[..., int]) -> None:
-    """What all verbs have: `run`, and examples at the end of their --help."""
+    """What all verbs have: `run`, options in full, and examples at the end of their --help."""
     verb.set_defaults(run=run)
+    verb.allow_abbrev = False
     verb.formatter_class = argparse.RawDescriptionHelpFormatter
     verb.description = textwrap.fill(verb.description or "", shutil.get_terminal_size().columns - 2)
     verb.epilog = "\n\n".join([*filter(None, [verb.epilog]), epilog(name)])

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from actionstream.cli.options import at_least_one
+from actionstream.cli.options import at_least_one, option
 
 if TYPE_CHECKING:
     from actionstream.app.server import Address
@@ -25,40 +25,25 @@ def add_parser(subparsers: Any) -> None:
         help="the web app: videos and cameras in a browser",
         description="Serve the web app. Browsers give cameras to pages of the same computer and "
         "to pages with HTTPS: to use a phone as the camera, start with --https.",
-        allow_abbrev=False,
     )
     where = parser.add_argument_group("where")
-    where.add_argument("--port", type=_port, default=8501, help="(default: 8501)")
+    option(where, "--port PORT", "(default: 8501)", type=_port, default=8501)
     where.add_argument(
         "--host",
         "--listen",
         metavar="ADDRESS",
         help="where to listen (default: 127.0.0.1, with --https all interfaces)",
     )
-    where.add_argument(
-        "--https", action="store_true", help="with a certificate made here, or --cert and --key"
-    )
-    where.add_argument("--cert", type=Path, metavar="PEM", help="a certificate for --https")
-    where.add_argument("--key", type=Path, metavar="PEM", help="its private key")
-    where.add_argument(
-        "--no-browser", action="store_true", help="only print the address, open no browser"
-    )
+    option(where, "--https", "with a certificate made here, or --cert and --key")
+    option(where, "--cert PEM", "a certificate for --https", type=Path)
+    option(where, "--key PEM", "its private key", type=Path)
+    option(where, "--no-browser", "only print the address, open no browser")
     what = parser.add_argument_group("what")
-    what.add_argument(
-        "--models", type=Path, metavar="DIR", help="a folder of bundles for visitors to choose from"
-    )
-    what.add_argument(
-        "--max-sessions", type=at_least_one, metavar="N", help="cameras at once (default: 4)"
-    )
-    what.add_argument(
-        "--max-upload", type=at_least_one, metavar="MB", help="largest video (default: 200 MB)"
-    )
-    what.add_argument(
-        "--max-storage",
-        type=at_least_one,
-        metavar="MB",
-        help="videos of all visitors together, with what is made of them (default: 5000 MB)",
-    )
+    option(what, "--models DIR", "a folder of bundles for visitors to choose from", type=Path)
+    option(what, "--max-sessions N", "cameras at once (default: 4)", type=at_least_one)
+    option(what, "--max-upload MB", "largest video (default: 200 MB)", type=at_least_one)
+    storage = "videos of all visitors together, with what is made of them (default: 5000 MB)"
+    option(what, "--max-storage MB", storage, type=at_least_one)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -110,14 +95,14 @@ def _hand_over(args: argparse.Namespace) -> None:
 
 def _address(args: argparse.Namespace) -> Address:
     """Where to serve. ValueError: options that do not go together, or unusable files."""
-    from actionstream.app.certificate import (
+    from actionstream.app.server import (
+        Address,
         CertificateFiles,
         check,
         host_names,
         own_certificate,
         state_folder,
     )
-    from actionstream.app.server import Address
 
     given = [path for path in (args.cert, args.key) if path is not None]
     if given and (not args.https or len(given) == 1):

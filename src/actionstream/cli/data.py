@@ -7,6 +7,8 @@ import csv
 import json
 from typing import TYPE_CHECKING, Any
 
+from actionstream.cli.options import option
+
 if TYPE_CHECKING:
     from actionstream.datasets.check import CheckReport
     from actionstream.datasets.split import Clip, Split
@@ -29,38 +31,33 @@ def add_parser(subparsers: Any) -> None:
     )
     check.add_argument("dir", metavar="DIR", help="the data set's folder")
     _add_layout(check)
-    check.add_argument(
-        "--no-open", action="store_true", help="do not decode the first frame of every clip"
-    )
-    check.add_argument("--json", action="store_true", help="print one JSON object")
+    option(check, "--no-open", "do not decode the first frame of every clip")
+    option(check, "--json", "print one JSON object")
 
 
 def _add_layout(group: argparse._ActionsContainer) -> None:
-    group.add_argument(
-        "--layout", choices=LAYOUTS, default="ucf101", help="how it is laid out (default: ucf101)"
-    )
-    group.add_argument("--lists", metavar="PATH", help="folder of the official lists, or the CSV")
-    group.add_argument(
-        "--split", type=int, choices=(1, 2, 3), default=1, help="official split (default: 1)"
-    )
+    how = "how it is laid out (default: ucf101)"
+    option(group, "--layout", how, choices=LAYOUTS, default="ucf101")
+    option(group, "--lists PATH", "folder of the official lists, or the CSV")
+    option(group, "--split", "official split (default: 1)", type=int, choices=(1, 2, 3), default=1)
 
 
 def add_data_options(parser: argparse.ArgumentParser) -> None:
     """What `train` and `evaluate` share: `--data`, `--layout`, `--labels`, `--negatives`, ..."""
     group = parser.add_argument_group("data")
-    group.add_argument("--data", required=True, metavar="DIR", help="the data set's folder")
+    option(group, "--data DIR", "the data set's folder", required=True)
     _add_layout(group)
-    group.add_argument(
-        "--labels",
-        action="append",
-        metavar="A,B,...",
-        help="only these classes (default: all at hand); one with a comma in quotes of its own: "
+    option(
+        group,
+        "--labels A,B,...",
+        "only these classes (default: all at hand); one with a comma in quotes of its own: "
         """'A,"B, C"'; may be given several times""",
+        action="append",
     )
-    group.add_argument(
-        "--negatives",
-        metavar="DIR",
-        help="folder of clips of other actions or none, with or without a labels.csv: "
+    option(
+        group,
+        "--negatives DIR",
+        "folder of clips of other actions or none, with or without a labels.csv: "
         '"no known action" is fitted (train) or measured (evaluate) on them',
     )
     group.add_argument("--others", dest="negatives", help=argparse.SUPPRESS)  # until 0.1

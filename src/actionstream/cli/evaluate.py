@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from actionstream.cli.data import add_data_options, load_no_action, load_split
-from actionstream.cli.options import at_least_one
+from actionstream.cli.options import at_least_one, option
 from actionstream.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -30,28 +30,19 @@ def add_parser(subparsers: Any) -> None:
         description="Recognise every clip of the test list as `predict` does, and print top-1 with "
         "its 95 % interval (whole groups are drawn), per class, calibration, and how well other "
         "actions are refused.",
-        allow_abbrev=False,
     )
     parser.add_argument("bundle", metavar="BUNDLE", help="a bundle's folder or a shipped variant")
     add_data_options(parser)
-    parser.add_argument(
-        "--subset", choices=SUBSETS, default="test", help="which clips of the split (default: test)"
-    )
+    which = "which clips of the split (default: test)"
+    option(parser, "--subset", which, choices=SUBSETS, default="test")
     parser.add_argument(
         "--side", dest="subset", choices=SUBSETS, default="test", help=argparse.SUPPRESS
     )
-    parser.add_argument(
-        "--report",
-        metavar="DIR",
-        help="write JSON, CSV and a confusion matrix (drawn where matplotlib is installed)",
-    )
-    parser.add_argument("--json", action="store_true", help="print the figures as one JSON object")
-    parser.add_argument(
-        "--write-card", action="store_true", help="put the figures into the bundle's card"
-    )
-    parser.add_argument(
-        "--threads", type=at_least_one, metavar="N", help="threads (default: one a core)"
-    )
+    report = "write JSON, CSV and a confusion matrix (drawn where matplotlib is installed)"
+    option(parser, "--report DIR", report)
+    option(parser, "--json", "print the figures as one JSON object")
+    option(parser, "--write-card", "put the figures into the bundle's card")
+    option(parser, "--threads N", "threads (default: one a core)", type=at_least_one)
 
 
 def run(args: argparse.Namespace) -> int:

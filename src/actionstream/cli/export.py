@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from actionstream.cli.options import option
 from actionstream.errors import MissingExtraError, TrainingError
 
 
@@ -18,20 +19,14 @@ def add_parser(subparsers: Any) -> None:
         description="Write a bundle from a run's last checkpoint (RUN/final.ckpt), or from the "
         "classic project's action_recognition_model.pth (ResNet18 + LSTM; weights only) with "
         "--recipe classic --labels FILE, one label a line in the order of its outputs.",
-        allow_abbrev=False,
     )
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="final.ckpt of a run, or a .pth")
-    parser.add_argument("--to", required=True, metavar="DIR", help="the bundle's folder")
-    parser.add_argument("--recipe", choices=("classic",), help="the classic project's file")
-    parser.add_argument("--labels", metavar="FILE", help="its labels, one a line")
-    parser.add_argument(
-        "--spacing",
-        type=float,
-        default=0.4,
-        metavar="SECONDS",
-        help="seconds between looks for the classic file, which does not say (default: 0.4)",
-    )
-    parser.add_argument("--overwrite", action="store_true", help="replace a bundle that is there")
+    option(parser, "--to DIR", "the bundle's folder", required=True)
+    option(parser, "--recipe", "the classic project's file", choices=("classic",))
+    option(parser, "--labels FILE", "its labels, one a line")
+    spacing = "seconds between looks for the classic file, which does not say (default: 0.4)"
+    option(parser, "--spacing SECONDS", spacing, type=float, default=0.4)
+    option(parser, "--overwrite", "replace a bundle that is there")
 
 
 def run(args: argparse.Namespace) -> int:

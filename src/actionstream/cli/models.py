@@ -25,7 +25,6 @@ def add_parser(subparsers: Any) -> None:
         help="the models that come with the package, and what one knows",
         description="List the models that come with the package, or say what one knows, how well, "
         "and from what.",
-        allow_abbrev=False,
     )
     parser.add_argument(
         "model", nargs="?", metavar="DIR|VARIANT", help="a bundle's folder or a shipped variant"

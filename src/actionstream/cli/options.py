@@ -3,36 +3,33 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from actionstream.engines import EngineName
     from actionstream.recognizer import Recognizer
 
 
+def option(group: argparse._ActionsContainer, words: str, meaning: str, **how: Any) -> None:
+    """Add an option: "--size WxH" takes a value, "--json" is a flag unless `how` says more."""
+    name, _, value = words.partition(" ")
+    how |= {"metavar": value} if value else {} if how else {"action": "store_true"}
+    group.add_argument(name, help=meaning, **how)
+
+
 def add_model_options(parser: argparse.ArgumentParser) -> None:
     """`--model`, `--engine`, `--device`, `--threads`."""
     group = parser.add_argument_group("model")
-    group.add_argument(
-        "--model",
-        metavar="DIR|VARIANT",
-        help="a bundle's folder or the name of a shipped variant (default: the shipped one)",
+    option(
+        group,
+        "--model DIR|VARIANT",
+        "a bundle's folder or the name of a shipped variant (default: the shipped one)",
     )
-    group.add_argument(
-        "--engine",
-        choices=("onnx", "torch"),
-        default="onnx",
-        help="what computes: ONNX Runtime, or PyTorch from the extra [train] (default: onnx)",
-    )
-    group.add_argument(
-        "--device", choices=("cpu", "cuda"), help="where the engine computes (default: cpu)"
-    )
-    group.add_argument(
-        "--threads",
-        type=at_least_one,
-        metavar="N",
-        help="threads for the network and for decoding (default: one a core)",
-    )
+    engine = "what computes: ONNX Runtime, or PyTorch from the extra [train] (default: onnx)"
+    option(group, "--engine", engine, choices=("onnx", "torch"), default="onnx")
+    option(group, "--device", "where the engine computes (default: cpu)", choices=("cpu", "cuda"))
+    threads = "threads for the network and for decoding (default: one a core)"
+    option(group, "--threads N", threads, type=at_least_one)
 
 
 def at_least_one(text: str) -> int:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from actionstream.cli.data import add_data_options, load_no_action, load_split
-from actionstream.cli.options import at_least_one
+from actionstream.cli.options import at_least_one, option
 from actionstream.errors import MissingExtraError, TrainingError
 from actionstream.progress import ProgressBar
 
@@ -27,54 +27,39 @@ def add_parser(subparsers: Any) -> None:
         description="Encode every clip once, cross-validate by group, calibrate, train the head "
         "on the whole training list and write a bundle to OUT/bundle. The test list is not read. "
         "A killed run goes on with --resume.",
-        allow_abbrev=False,
     )
     add_data_options(parser)
     group = parser.add_argument_group("training")
-    group.add_argument(
-        "--extra",
-        action="append",
-        default=[],
-        metavar="DIR",
-        help="further clips of the same labels to train on, in a folder with a labels.csv (columns "
+    option(
+        group,
+        "--extra DIR",
+        "further clips of the same labels to train on, in a folder with a labels.csv (columns "
         "file, label, source); may be given several times",
-    )
-    group.add_argument(
-        "--recipe", default="lite2", metavar="NAME", help="lite2, lite0 or classic (default: lite2)"
-    )
-    group.add_argument(
-        "--set",
         action="append",
         default=[],
-        metavar="FIELD=VALUE",
-        help="change a field of the recipe (JSON value), such as epochs=40 or options.hidden=64",
     )
-    group.add_argument(
-        "--init", metavar="BUNDLE", help="start from the weights of a bundle or shipped variant"
-    )
-    group.add_argument("--weights", metavar="FILE", help="ImageNet weights of the encoder")
-    group.add_argument(
-        "--seed",
+    option(group, "--recipe NAME", "lite2, lite0 or classic (default: lite2)", default="lite2")
+    field = "change a field of the recipe (JSON value), such as epochs=40 or options.hidden=64"
+    option(group, "--set FIELD=VALUE", field, action="append", default=[])
+    option(group, "--init BUNDLE", "start from the weights of a bundle or shipped variant")
+    option(group, "--weights FILE", "ImageNet weights of the encoder")
+    option(
+        group,
+        "--seed SEED",
+        "of folds, first weights, order and windows; the stored views, and test clips that "
+        "are drawn, are the same for every seed (default: 0)",
         type=int,
         default=0,
-        help="of folds, first weights, order and windows; the stored views, and test clips that "
-        "are drawn, are the same for every seed (default: 0)",
     )
-    group.add_argument("--out", metavar="DIR", help="the run's folder (default: runs/RECIPE)")
-    group.add_argument("--store", metavar="DIR", help="feature store (default: runs/store)")
-    group.add_argument("--name", help="the model's name on its card")
-    group.add_argument("--resume", action="store_true", help="go on with the run in OUT")
-    group.add_argument(
-        "--experiment",
-        action="store_true",
-        help="only cross-validate: prints one JSON line and appends it to OUT/records.jsonl",
-    )
-    group.add_argument(
-        "--workers", type=at_least_one, default=2, metavar="N", help="encoding threads (default: 2)"
-    )
-    group.add_argument(
-        "--device", choices=("cpu", "cuda"), default="cpu", help="for recipe classic (default: cpu)"
-    )
+    option(group, "--out DIR", "the run's folder (default: runs/RECIPE)")
+    option(group, "--store DIR", "feature store (default: runs/store)")
+    option(group, "--name NAME", "the model's name on its card")
+    option(group, "--resume", "go on with the run in OUT")
+    records = "only cross-validate: prints one JSON line and appends it to OUT/records.jsonl"
+    option(group, "--experiment", records)
+    option(group, "--workers N", "encoding threads (default: 2)", type=at_least_one, default=2)
+    devices = ("cpu", "cuda")
+    option(group, "--device", "for recipe classic (default: cpu)", choices=devices, default="cpu")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from actionstream.cli import DONE, INTERRUPTED, SOME_FAILED
-from actionstream.cli.options import add_model_options, load_model, needs_pose
+from actionstream.cli.options import add_model_options, load_model, needs_pose, option
 from actionstream.errors import ActionstreamError
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ def add_parser(subparsers: Any) -> None:
         description="Name the action in front of a camera or in a network stream, as it happens. "
         "Shows the picture on a page of this machine, or text in the terminal. Ctrl-C ends it "
         "and prints what was seen.",
-        allow_abbrev=False,
     )
     parser.add_argument(
         "source",
@@ -36,44 +35,23 @@ def add_parser(subparsers: Any) -> None:
         help="a camera (0, 1, /dev/video0) or a stream (rtsp://, http://, ...); default: 0",
     )
     shown = parser.add_mutually_exclusive_group()
-    shown.add_argument(
-        "--page", action="store_true", help="show a page on 127.0.0.1 (this is the default)"
-    )
-    shown.add_argument(
-        "--text", action="store_true", help="print a line whenever the action changes instead"
-    )
-    parser.add_argument(
-        "--port",
-        type=_port,
-        default=DEFAULT_PORT,
-        metavar="N",
-        help=f"the page's port, 0 for any that is free (default: {DEFAULT_PORT})",
-    )
-    parser.add_argument(
-        "--events", type=Path, metavar="FILE.jsonl", help="append each begin and end to this file"
-    )
-    parser.add_argument(
-        "--on-action",
-        metavar="COMMAND",
-        help="run this, without a shell, at each begin and end; it finds them in the environment "
+    option(shown, "--page", "show a page on 127.0.0.1 (this is the default)")
+    option(shown, "--text", "print a line whenever the action changes instead")
+    port = f"the page's port, 0 for any that is free (default: {DEFAULT_PORT})"
+    option(parser, "--port N", port, type=_port, default=DEFAULT_PORT)
+    option(parser, "--events FILE.jsonl", "append each begin and end to this file", type=Path)
+    option(
+        parser,
+        "--on-action COMMAND",
+        "run this, without a shell, at each begin and end; it finds them in the environment "
         "(ACTIONSTREAM_EVENT, _LABEL, _START_SECONDS, _END_SECONDS, _CONFIDENCE)",
     )
-    parser.add_argument(
-        "--record", type=Path, metavar="OUT.mp4", help="keep the pictures with the answer on them"
-    )
-    parser.add_argument(
-        "--overwrite", action="store_true", help="replace the file of --record if it exists"
-    )
-    parser.add_argument(
-        "--skeleton", action="store_true", help="draw the person's pose on the picture, too"
-    )
-    parser.add_argument("--seconds", type=_positive, metavar="N", help="end after this long")
-    parser.add_argument(
-        "--size", type=_size, metavar="WxH", help="picture size to ask the camera for"
-    )
-    parser.add_argument(
-        "--rate", type=_positive, metavar="R", help="frames a second to ask the camera for"
-    )
+    option(parser, "--record OUT.mp4", "keep the pictures with the answer on them", type=Path)
+    option(parser, "--overwrite", "replace the file of --record if it exists")
+    option(parser, "--skeleton", "draw the person's pose on the picture, too")
+    option(parser, "--seconds N", "end after this long", type=_positive)
+    option(parser, "--size WxH", "picture size to ask the camera for", type=_size)
+    option(parser, "--rate R", "frames a second to ask the camera for", type=_positive)
     add_model_options(parser)
 
 
@@ -124,7 +102,7 @@ def run(args: argparse.Namespace) -> int:
 def _options(args: argparse.Namespace) -> WatchOptions:
     """The options, looked at so far as that goes without the model: it takes a while to load."""
     from actionstream.video.address import parse_address
-    from actionstream.webcam.commands import parse_command
+    from actionstream.webcam.events import parse_command
     from actionstream.webcam.watch import WatchOptions
 
     if Path(args.source).is_file():
