@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+import re
 
 import streamlit as st
 
 from actionstream.app import markup, state
-from actionstream.app.text import html, plain, readable
+from actionstream.app.markup import html, plain
 from actionstream.app.widgets import heading, known_actions, model_menu
-from actionstream.bundle.card import Card, FigureCard
-from actionstream.draw import display_name
+from actionstream.bundle.card import Card
+from actionstream.bundle.readme import card_text
 
-FIGURES_IN_A_ROW = 3
 WEAK, MOST_WEAK = 0.85, 6
 """An action that is named rightly less often than this counts as a weak one; so many are listed."""
 
@@ -34,10 +33,9 @@ def draw() -> None:
         _never_shown(card)
     known_actions(card.labels)
     with st.expander("For technicians: all that the model's card says"):
-        _accuracy(card)
-        _actions(card)
-        _training(card)
-        _licence(card)
+        # Without headings, which would be the page's, and code, in which escapes would show.
+        text = re.sub(r"(?<!\\)`", "", card_text(card, plain))
+        st.markdown(re.sub(r"(?m)^#+ (.+)$", r"**\1**", text))
         st.caption(f"{plain(card.name)}, fingerprint {model.fingerprint}")
 
 
@@ -80,55 +78,3 @@ def _weak(card: Card) -> None:
 def _never_shown(card: Card) -> None:
     st.header("What can it not know?", anchor=False)
     st.markdown("\n".join(f"- {plain(limit)}" for limit in card.limits) or "Nothing is said.")
-
-
-def _accuracy(card: Card) -> None:
-    st.header("What was measured", anchor=False)
-    figures = card.measured.figures
-    for first in range(0, len(figures), FIGURES_IN_A_ROW):  # rows: a phone stacks them in order
-        columns = st.columns(FIGURES_IN_A_ROW)
-        for column, figure in zip(columns, figures[first:], strict=False):
-            with column.container(border=True, height="stretch"):
-                _figure(figure)
-
-
-def _figure(figure: FigureCard) -> None:
-    st.metric(plain(figure.name), f"{figure.value:.1%}")
-    st.caption(
-        f"{figure.low:.1%} to {figure.high:.1%} in 95 of 100 repetitions. Measured on "
-        f"{figure.evaluated} of {figure.listed} clips: {plain(figure.how)}."
-    )
-
-
-def _actions(card: Card) -> None:
-    clips, right = card.training.clips_per_label, card.measured.per_class
-    rows: list[dict[str, Any]] = [
-        {"Action": readable(display_name(label))} for label in card.labels
-    ]
-    for row, label in zip(rows, card.labels, strict=True):
-        row |= {"Training clips": clips.get(label)} if clips else {}
-        row |= {"Right": f"{right[label]:.0%}"} if label in right else {}
-    head = list(rows[0])
-    cells = [[str(row.get(name) or "–") for name in head] for row in rows]
-    st.html(markup.table("Every action that it knows", head, cells))
-
-
-def _training(card: Card) -> None:
-    training = card.training
-    st.header("How it was trained", anchor=False)
-    st.markdown(
-        f"- Data: {plain(training.data)}\n- Split: {plain(training.split)}\n"
-        f"- Clips: {training.clips}, and {training.no_action_clips} of other actions or none\n"
-        f"- A {plain(card.encoder.name)} ({plain(card.encoder.precision)}) looks at "
-        f"{card.geometry.input_size}×{card.geometry.input_size} pixels every "
-        f"{card.spacing_seconds:g} s; a head of the kind {plain(card.head.name)} reads the last "
-        "16 looks"
-    )
-
-
-def _licence(card: Card) -> None:
-    st.header("Who may use it", anchor=False)
-    st.markdown(
-        f"- Code: {plain(card.licence.code)}\n- Weights: {plain(card.licence.weights)}\n"
-        f"- Data: {plain(card.licence.data)}"
-    )

@@ -2,48 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from actionstream.bundle.card import Card, FigureCard
 
-
-def card_text(card: Card) -> str:
-    """The bundle's README.md. Everything in it comes from the card."""
-    return "\n".join(_lines(card)) + "\n"
+Said = Callable[[str], str]
 
 
-def _lines(card: Card) -> Iterator[str]:
-    yield from (f"# {card.name}", "")
+def card_text(card: Card, said: Said = str) -> str:
+    """The bundle's README.md, all from the card; `said` may make the card's texts harmless."""
+    return "\n".join(_lines(card, said)) + "\n"
+
+
+def _lines(card: Card, said: Said) -> Iterator[str]:
+    yield from (f"# {said(card.name)}", "")
     yield (
-        f"A bundle of actionstream: {card.encoder.name} ({card.encoder.precision}) looks at "
-        f"{card.geometry.input_size}x{card.geometry.input_size} pixels every "
-        f"{card.spacing_seconds:g} s, and a `{card.head.name}` head reads the last 16 looks. "
+        f"A bundle of actionstream: {said(card.encoder.name)} ({said(card.encoder.precision)}) "
+        f"looks at {card.geometry.input_size}x{card.geometry.input_size} pixels every "
+        f"{card.spacing_seconds:g} s, and a `{said(card.head.name)}` head reads the last 16 looks. "
         f"It knows {len(card.labels)} actions."
     )
     if card.pose:
         yield (
-            f"Each look also holds the pose of the most prominent person ({card.pose.name}: 33 "
-            "landmarks), who is followed from look to look."
+            "Each look also holds the pose of the most prominent person "
+            f"({said(card.pose.name)}: 33 landmarks), who is followed from look to look."
         )
     yield from ("", "## Accuracy", "")
-    yield from _figures(card.measured.figures)
+    yield from _figures(card.measured.figures, said)
     yield from ("", "## Actions", "")
-    yield from _actions(card)
+    yield from _actions(card, said)
     yield from ("", "## Limits", "")
-    yield from (f"- {limit}" for limit in card.limits)
+    yield from (f"- {said(limit)}" for limit in card.limits)
     yield from ("", "## Training", "")
-    yield from _training(card)
+    yield from _training(card, said)
     yield from ("", "## Licence", "")
-    yield f"- code: {card.licence.code}"
-    yield f"- weights: {card.licence.weights}"
+    yield f"- code: {said(card.licence.code)}"
+    yield f"- weights: {said(card.licence.weights)}"
     if card.pose:
-        yield f"- pose: {card.pose.source}; {card.pose.licence}"
-    yield f"- data: {card.licence.data}"
-    versions = ", ".join(f"{name} {version}" for name, version in card.versions.items())
+        yield f"- pose: {said(card.pose.source)}; {said(card.pose.licence)}"
+    yield f"- data: {said(card.licence.data)}"
+    versions = ", ".join(f"{said(name)} {said(version)}" for name, version in card.versions.items())
     yield from ("", f"Made with {versions}." if versions else "")
 
 
-def _figures(figures: tuple[FigureCard, ...]) -> Iterator[str]:
+def _figures(figures: tuple[FigureCard, ...], said: Said) -> Iterator[str]:
     if not figures:
         yield "Not measured."
         return
@@ -51,12 +53,12 @@ def _figures(figures: tuple[FigureCard, ...]) -> Iterator[str]:
     yield "|---|---|---|---|---|"
     for figure in figures:
         yield (
-            f"| {figure.name} | {figure.value:.3f} | {figure.low:.3f} to {figure.high:.3f} "
-            f"| {figure.evaluated} of {figure.listed} | {figure.how} |"
+            f"| {said(figure.name)} | {figure.value:.3f} | {figure.low:.3f} to {figure.high:.3f} "
+            f"| {figure.evaluated} of {figure.listed} | {said(figure.how)} |"
         )
 
 
-def _actions(card: Card) -> Iterator[str]:
+def _actions(card: Card, said: Said) -> Iterator[str]:
     measured, training = card.measured.per_class, card.training
     grouped = "training groups | " if training.groups_per_label else ""
     yield f"| action | training clips | {grouped}top-1 |"
@@ -65,17 +67,17 @@ def _actions(card: Card) -> Iterator[str]:
         clips = training.clips_per_label.get(label, 0)
         groups = f"{training.groups_per_label.get(label, 0)} | " if grouped else ""
         top1 = f"{measured[label]:.2f}" if label in measured else ""
-        yield f"| {label} | {clips} | {groups}{top1} |"
+        yield f"| {said(label)} | {clips} | {groups}{top1} |"
 
 
-def _training(card: Card) -> Iterator[str]:
+def _training(card: Card, said: Said) -> Iterator[str]:
     training = card.training
-    yield f"- data: {training.data}"
-    yield f"- split: {training.split}"
+    yield f"- data: {said(training.data)}"
+    yield f"- split: {said(training.split)}"
     yield (
         f"- clips: {training.clips}, and {training.no_action_clips} of other actions or none, "
         'for "no known action"'
     )
     if not training.comparable:
         yield "- **The split leaks: these figures are not comparable with others.**"
-    yield f"- command: `{training.command}`"
+    yield f"- command: `{said(training.command)}`"
