@@ -1,7 +1,7 @@
 """One thread that serves many live streams with one model.
 
-Each turn takes the looks that wait, at most `max_batch`, in the order in which their lanes
-began to wait: a lane that was served goes to the back, so none starves. One call of the
+Each turn takes the looks that wait, at most `max_batch`, in the order in which their sessions
+began to wait: one that was served goes to the back, so none starves. One call of the
 encoder and one of the head serve the whole batch.
 """
 
@@ -17,14 +17,13 @@ from actionstream.concurrency import Closing
 from actionstream.errors import BusyError, EngineError, FrameError
 from actionstream.inference import look as looks
 from actionstream.inference.look import StreamState
-from actionstream.live.lane import Lane, Look
-from actionstream.live.session import Session
+from actionstream.live.session import Look, Session
 from actionstream.results import Reading
 
 if TYPE_CHECKING:
     from actionstream.recognizer import Recognizer
 
-Taken = tuple[Lane, Look, StreamState, looks.Look]
+Taken = tuple[Session, Look, StreamState, looks.Look]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +68,8 @@ class Worker(Closing):
         self._clock = clock
         self._rules = model.card.rules
         self._wanted = threading.Condition(threading.Lock())
-        self._lanes: set[Lane] = set()
-        self._waiting: dict[Lane, None] = {}  # an ordered set: who waits, longest first
+        self._sessions: set[Session] = set()
+        self._waiting: dict[Session, None] = {}  # an ordered set: who waits, longest first
         self._batches = self._looks = 0
         self._error: EngineError | None = None
         # A daemon: a program that forgets to close its worker can still end.
@@ -95,19 +94,23 @@ class Worker(Closing):
             BusyError: `max_sessions` streams are open.
             EngineError: the engine has failed, or the worker is closed.
         """
-        card = self.model.card
-        lane = Lane(card, keep_seconds, on_reading, self._clock)
+        session = Session(
+            self.model.card,
+            keep_seconds,
+            on_reading,
+            clock=self._clock,
+            wake=self._wake,
+            leave=self._leave,
+        )
         with self._wanted:
             if self._error is not None:
                 raise self._error.with_traceback(None)
             if self._closing:
                 raise EngineError("the live worker is closed")
-            if self.max_sessions is not None and len(self._lanes) >= self.max_sessions:
+            if self.max_sessions is not None and len(self._sessions) >= self.max_sessions:
                 raise BusyError(f"all {self.max_sessions} live sessions are in use")
-            self._lanes.add(lane)
-        return Session(
-            lane, gap_seconds=card.reset_after_seconds, wake=self._wake, leave=self._leave
-        )
+            self._sessions.add(session)
+        return session
 
     @property
     def failed(self) -> bool:
@@ -116,30 +119,30 @@ class Worker(Closing):
 
     def statistics(self) -> WorkerStatistics:
         with self._wanted:
-            return WorkerStatistics(len(self._lanes), self._batches, self._looks)
+            return WorkerStatistics(len(self._sessions), self._batches, self._looks)
 
     def close(self) -> None:
         """End the thread after the batch in hand and close every session. Harmless twice."""
         with self._wanted:
             self._closing = True
             self._wanted.notify_all()
-            lanes, self._lanes = self._lanes, set()
-        for lane in lanes:
-            lane.close()
+            sessions = list(self._sessions)
+        for session in sessions:
+            session.close()
         if threading.current_thread() is not self._thread:
             self._thread.join()
 
-    def _wake(self, lane: Lane) -> None:
-        """A look waits in this lane's slot."""
+    def _wake(self, session: Session) -> None:
+        """A look waits in this session's slot."""
         with self._wanted:
-            if lane in self._lanes:
-                self._waiting[lane] = None
+            if session in self._sessions:
+                self._waiting[session] = None
                 self._wanted.notify()
 
-    def _leave(self, lane: Lane) -> None:
+    def _leave(self, session: Session) -> None:
         with self._wanted:
-            self._lanes.discard(lane)
-            self._waiting.pop(lane, None)
+            self._sessions.discard(session)
+            self._waiting.pop(session, None)
 
     def _run(self) -> None:
         try:
@@ -153,9 +156,9 @@ class Worker(Closing):
         error.__cause__ = cause
         with self._wanted:
             self._error = error
-            lanes = list(self._lanes)
-        for lane in lanes:
-            lane.stop(error)
+            sessions = list(self._sessions)
+        for session in sessions:
+            session.stop(error)
 
     def _turn(self) -> bool:
         """Serve one batch; False when the worker is closing. Holds no picture when it returns."""
@@ -163,19 +166,19 @@ class Worker(Closing):
             self._wanted.wait_for(lambda: self._waiting or self._closing)
             if self._closing:
                 return False
-            lanes = list(self._waiting)[: self.max_batch]
-            for lane in lanes:
-                del self._waiting[lane]
-        taken = self._take(lanes)
+            sessions = list(self._waiting)[: self.max_batch]
+            for session in sessions:
+                del self._waiting[session]
+        taken = self._take(sessions)
         if taken:
             self._serve(taken)
         return True
 
-    def _take(self, lanes: list[Lane]) -> list[Taken]:
+    def _take(self, sessions: list[Session]) -> list[Taken]:
         """The waiting looks, ready for the encoder; a bad one concerns its own stream only."""
         taken: list[Taken] = []
-        for lane in lanes:
-            waiting = lane.take()
+        for session in sessions:
+            waiting = session.take()
             if waiting is None:
                 continue
             look, state, ticks = waiting
@@ -183,9 +186,9 @@ class Worker(Closing):
                 pixels, stretch = look.pixels(), state.clock.stretch
                 one = looks.Look.of(pixels, look.time_seconds, ticks, stretch, self._rules)
             except FrameError as error:
-                lane.fail(look, error)
+                session.fail(look, error)
                 continue
-            taken.append((lane, look, state, one))
+            taken.append((session, look, state, one))
         return taken
 
     def _serve(self, taken: list[Taken]) -> None:
@@ -194,5 +197,5 @@ class Worker(Closing):
         with self._wanted:
             self._batches += 1
             self._looks += len(taken)
-        for (lane, look, *_), (state, (reading,)) in zip(taken, results, strict=True):
-            lane.done(look, state, reading)
+        for (session, look, *_), (state, (reading,)) in zip(taken, results, strict=True):
+            session.done(look, state, reading)
