@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import av
 
 if TYPE_CHECKING:
-    from playwright.sync_api import BrowserContext, Page, Playwright
+    from playwright.sync_api import Browser, Page, Playwright
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SOURCE = REPOSITORY / "src"
@@ -123,19 +123,15 @@ def end(process: subprocess.Popen[bytes]) -> int:
 
 
 @contextmanager
-def browsing(playwright: Playwright, profile: Path, *flags: str) -> Iterator[BrowserContext]:
-    """A headless Chromium with a fresh, empty profile."""
-    context = playwright.chromium.launch_persistent_context(
-        str(profile),
-        executable_path=CHROMIUM,
-        headless=True,
-        args=[*FLAGS, *flags],
-        viewport={"width": 1280, "height": 900},
+def browsing(playwright: Playwright, *flags: str) -> Iterator[Browser]:
+    """A headless Chromium; each of its contexts has a fresh, empty profile."""
+    browser = playwright.chromium.launch(
+        executable_path=CHROMIUM, headless=True, args=[*FLAGS, *flags]
     )
     try:
-        yield context
+        yield browser
     finally:
-        context.close()
+        browser.close()
 
 
 def go_to(page: Page, link: str, heading: str, *, seconds: float = 60.0) -> None:

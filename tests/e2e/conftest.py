@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 pytest.importorskip("playwright", reason="the end-to-end tests need Playwright")
 
 from browsing import CHROMIUM, App, browsing, camera_flags, make_film, serving
-from playwright.sync_api import BrowserContext, Playwright, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Playwright, expect, sync_playwright
 
 Visit = Callable[..., BrowserContext]
 
@@ -39,14 +40,28 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
         yield running
 
 
+@pytest.fixture(scope="module")
+def launch(playwright: Playwright) -> Iterator[Callable[..., Browser]]:
+    """`launch(*flags)`: Chromium with these flags, started once for the tests of one file."""
+    with ExitStack() as stack:
+
+        @cache
+        def find(*flags: str) -> Browser:
+            return stack.enter_context(browsing(playwright, *flags))
+
+        yield find
+
+
 @pytest.fixture
-def visit(playwright: Playwright, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Visit]:
-    """`visit(*flags)`: a browser of a new visitor."""
+def visit(launch: Callable[..., Browser]) -> Iterator[Visit]:
+    """`visit(*flags)`: a new visitor with an empty profile and one blank page."""
     with ExitStack() as stack:
 
         def arrive(*flags: str) -> BrowserContext:
-            profile = tmp_path_factory.mktemp("profile")
-            return stack.enter_context(browsing(playwright, profile, *flags))
+            context = launch(*flags).new_context(viewport={"width": 1280, "height": 900})
+            stack.callback(context.close)
+            context.new_page()
+            return context
 
         yield arrive
 
