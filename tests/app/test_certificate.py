@@ -13,7 +13,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from actionstream.app.certificate import (
+from actionstream.app.server import (
     CertificateFiles,
     check,
     host_names,

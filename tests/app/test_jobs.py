@@ -13,8 +13,7 @@ from clips import make_clip, make_sound
 
 from actionstream.app import jobs, words
 from actionstream.app.jobs import Job, JobQueue, QueueFullError
-from actionstream.app.quota import Quota
-from actionstream.app.visitor import Visitor
+from actionstream.app.visitor import Quota, Visitor
 from actionstream.errors import VideoWriteError
 from actionstream.recognizer import Recognizer
 from actionstream.results import Notice

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from streamlit import config
 
-from actionstream.app.certificate import CertificateFiles
-from actionstream.app.server import CONFIG, SCRIPT, Address, options
+from actionstream.app.server import CONFIG, SCRIPT, Address, CertificateFiles, options
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 HERE = Address(listen="127.0.0.1", port=8501, names=("127.0.0.1", "localhost"))

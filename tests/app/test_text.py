@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from actionstream.app.text import MOST_LETTERS, clock, html, plain, readable, shortened
+from actionstream.app.markup import MOST_LETTERS, clock, html, plain, readable, shortened
 
 
 @pytest.mark.parametrize(

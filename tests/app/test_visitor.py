@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from actionstream.app.jobs import JobQueue
-from actionstream.app.quota import Quota, QuotaExceededError
-from actionstream.app.visitor import MOST_VIDEOS, TooManyVideosError, Visitor
+from actionstream.app.jobs import JobQueue, QuotaExceededError
+from actionstream.app.visitor import MOST_VIDEOS, Quota, TooManyVideosError, Visitor
 from actionstream.errors import BundleError
 from actionstream.recognizer import Recognizer
 

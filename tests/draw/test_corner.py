@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from actionstream.draw import Corner, draw_reading
-from actionstream.draw.corner import CORNERS, CornerName
+from actionstream.draw.layout import CORNERS, CornerName
 from actionstream.results import Candidate, Pixels
 
 HEIGHT, WIDTH = 240, 320

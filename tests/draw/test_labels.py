@@ -32,9 +32,10 @@ from actionstream.results import Answer, Segment
         ("  a\tb\nc\x00_ ", "a b c"),
         ("A", "A"),
         ("", ""),
+        (None, "no known action"),
     ],
 )
-def test_labels_are_said_as_people_write_them(label: str, words: str) -> None:
+def test_labels_are_said_as_people_write_them(label: str | None, words: str) -> None:
     assert display_name(label) == words
 
 

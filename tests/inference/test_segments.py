@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from actionstream.inference.postprocess import segments
-from actionstream.inference.segments import file_runs, holds_several
+from actionstream.inference.postprocess import file_runs, holds_several, segments
 from actionstream.results import Reading, Segment
 
 LABELS = ("a", "b", "c")

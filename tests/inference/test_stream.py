@@ -28,7 +28,6 @@ from tiny import (
     tiny_model,
 )
 
-from actionstream import results as frames
 from actionstream.errors import FrameError, NoFramesError
 from actionstream.inference import look as looks
 from actionstream.inference.look import Look, StreamState
@@ -36,7 +35,7 @@ from actionstream.inference.preprocess import preprocess
 from actionstream.inference.sampling import fill
 from actionstream.inference.stream import Stream
 from actionstream.recognizer import Recognizer
-from actionstream.results import Pixels, Reading, RGBFrame
+from actionstream.results import Candidate, Pixels, Reading, RGBFrame
 from actionstream.video import VideoReader
 
 Shot = tuple[float, Pixels]
@@ -118,8 +117,12 @@ def every_second_frame(patch: pytest.MonkeyPatch) -> None:
 
 
 def shift_labels(patch: pytest.MonkeyPatch) -> None:
-    real = frames.best
-    patch.setattr(frames, "best", lambda labels, p, n: real(labels[1:] + labels[:1], p, n))
+    real = Reading.top
+
+    def shifted(reading: Reading, count: int = 3) -> list[Candidate]:
+        return real(replace(reading, labels=reading.labels[1:] + reading.labels[:1]), count)
+
+    patch.setattr(Reading, "top", shifted)
 
 
 MUTATIONS = (swap_red_and_blue, forget_the_ring, every_second_frame, shift_labels)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from actionstream.live.statistics import MOST_ARRIVALS, RATE_SECONDS, Meter, Rate
+from actionstream.live.history import MOST_ARRIVALS, RATE_SECONDS, Meter, Rate
 from actionstream.results import Reading
 
 

@@ -12,7 +12,7 @@ from clips import index_of, picture
 from actionstream.errors import UnsupportedVideoError, VideoTimeoutError, VideoTooLargeError
 from actionstream.video import Backoff, Limits, LiveSource
 from actionstream.video.mjpeg import picture_in
-from actionstream.video.still import encode_jpeg
+from actionstream.video.picture import encode_jpeg
 
 JPEGS = [encode_jpeg(picture(i), 95) for i in range(20)]
 ONCE = Backoff(max_attempts=1)

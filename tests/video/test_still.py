@@ -10,7 +10,7 @@ from clips import BLUE, GREEN, RED, colours, picture
 from PIL import Image
 
 from actionstream.errors import FrameError
-from actionstream.video.still import encode_jpeg
+from actionstream.video.picture import encode_jpeg
 
 
 def decoded(jpeg: bytes) -> np.ndarray:

@@ -14,8 +14,7 @@ import pytest
 from streams import PATIENCE_SECONDS, eventually
 
 from actionstream.errors import ActionstreamError
-from actionstream.webcam.commands import CommandRunner, parse_command
-from actionstream.webcam.events import ActionEvent
+from actionstream.webcam.events import ActionEvent, CommandRunner, parse_command
 
 BEGIN = ActionEvent("begin", "Run; rm -rf $HOME", 1.25, None, 0.5, "")
 END = ActionEvent("end", "Run", 1.25, 3.5, 0.75, "")

@@ -14,8 +14,8 @@ from streamlit_webrtc.webrtc import SignallingTimeoutError
 
 from actionstream.app import downloads, markup, result, state
 from actionstream.app.camera_link import CameraLink, LinkProcessor, Minute
+from actionstream.app.markup import clock
 from actionstream.app.settings import IceServer, SettingError, ice_servers
-from actionstream.app.text import clock
 from actionstream.app.visitor import Visitor
 from actionstream.app.widgets import camera_facts, heading, link_to, model_menu
 from actionstream.app.words import CONNECTION_SECONDS, TROUBLES, Trouble, diagnose

@@ -11,8 +11,7 @@ from pathlib import PurePath
 
 from actionstream.app.camera_link import Minute
 from actionstream.app.jobs import Job
-from actionstream.app.markup import timeline_rows
-from actionstream.app.text import clock, html, shortened
+from actionstream.app.markup import clock, html, shortened, timeline_rows
 from actionstream.results import Answer, Segment
 
 Make = Callable[[], str | bytes]

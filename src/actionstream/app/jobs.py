@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from actionstream.app.quota import QuotaExceededError
 from actionstream.concurrency import Closing
 from actionstream.draw.annotate import annotate
 from actionstream.errors import VideoError
@@ -48,6 +47,10 @@ FINISHED: frozenset[Stage] = frozenset({"done", "failed", "cancelled"})
 OUTPUTS = ("annotated", "browser")
 
 _log = logging.getLogger(__name__)
+
+
+class QuotaExceededError(Exception):
+    """The visitors' files take all that the server keeps for them."""
 
 
 class QueueFullError(Exception):

@@ -1,15 +1,19 @@
-"""Small pieces of HTML that Streamlit has no widget for. Pure functions; every text is escaped.
+"""Small pieces of HTML that Streamlit has no widget for, and texts of strangers made harmless.
 
-They stand in `st.html`, are replaced in place several times a second and never change their
+Pure functions; every text (names of files, labels and sentences of a bundle) is escaped.
+
+The pieces stand in `st.html`, are replaced in place several times a second and never change their
 height. Pictures would not do: Streamlit keeps every picture of a fragment until the page changes.
 """
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from html import escape
 
-from actionstream.app.text import clock, html
 from actionstream.draw import colour_of, display_name, percent
 from actionstream.results import Candidate, Segment
 
@@ -20,6 +24,13 @@ FINEST = 600
 """A timeline is drawn in at most this many pieces a row, however many segments there are."""
 MOST_STOPS = 40
 """Pieces of a timeline that the keyboard stops at; more would be a trap."""
+MOST_LETTERS = 120
+"""A longer name loses its middle: it would push everything else off the page."""
+_JOINERS = "\u200c\u200d"  # Persian, Indic scripts and emoji need them
+_UNSEEN = frozenset({"Cc", "Cf", "Zl", "Zp", "Co", "Cs", "Cn"})
+_REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+_WORD_JOINER = "\u2060"
+_MARKUP = "\\`*_{}[]()<>#+-!|~$:&"
 
 
 def answer(
@@ -205,6 +216,55 @@ def _css(label: str | None, top: str | None) -> str:
         return "as-green"
     red, green, blue = colour_of(label)
     return f"rgb({red} {green} {blue})"
+
+
+def readable(text: str) -> str:
+    """The text without characters that nobody sees or that turn the reading direction.
+
+    "a\u202egpj.mp4" would be shown as "a4pm.jpg". Tabs and line breaks become spaces.
+    """
+    return "".join(_seen(letter) for letter in text)
+
+
+def _seen(letter: str) -> str:
+    if letter in "\t\n\r":
+        return " "
+    hidden = unicodedata.category(letter) in _UNSEEN and letter not in _JOINERS
+    return _REPLACEMENT if hidden else letter
+
+
+def shortened(name: str, most_letters: int = MOST_LETTERS) -> str:
+    """The name, or its beginning and its end."""
+    if len(name) <= most_letters:
+        return name
+    half = (most_letters - 1) // 2
+    return f"{name[:half]}…{name[-half:]}"
+
+
+def plain(text: str) -> str:
+    """For places where Streamlit would read Markdown in the text, titles and buttons too.
+
+    Backslashes are not enough: addresses, e-mails and :emoji: are looked for after they are gone.
+    So something invisible stands behind what these begin with.
+    """
+    escaped = "".join(f"\\{letter}" if letter in _MARKUP else letter for letter in readable(text))
+    return re.sub(r"(?i)(www|[:@])", rf"\1{_WORD_JOINER}", escaped)
+
+
+def html(text: str) -> str:
+    """For HTML, also inside of quotes."""
+    return escape(readable(text))
+
+
+def clock(seconds: float, *, whole: bool = False) -> str:
+    """A time as people say it: "3.2 s" ("3 s" if `whole`), "1:05", "1:00:05"."""
+    seconds = max(seconds, 0.0)
+    if seconds < 60:
+        return f"{seconds:.0f} s" if whole else f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes}:{rest:02}"
+    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
 
 
 def _slug(name: str) -> str:

@@ -9,7 +9,7 @@ import streamlit as st
 
 from actionstream.app import downloads, markup, words
 from actionstream.app.jobs import Job
-from actionstream.app.text import clock, plain
+from actionstream.app.markup import clock, plain
 from actionstream.app.widgets import download
 from actionstream.draw import headline, percent
 from actionstream.results import Answer, VideoFacts

@@ -17,9 +17,8 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from actionstream.app.jobs import JobQueue
 from actionstream.app.models import Models
-from actionstream.app.quota import Quota
 from actionstream.app.settings import BYTES_PER_MB, Settings, read_settings
-from actionstream.app.visitor import Visitor
+from actionstream.app.visitor import Quota, Visitor
 from actionstream.errors import ActionstreamError, BundleError
 from actionstream.recognizer import Recognizer
 

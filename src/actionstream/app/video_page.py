@@ -8,10 +8,9 @@ from typing import BinaryIO
 import streamlit as st
 
 from actionstream.app import downloads, result, state, words
-from actionstream.app.jobs import Job, QueueFullError
-from actionstream.app.quota import QuotaExceededError
+from actionstream.app.jobs import Job, QueueFullError, QuotaExceededError
+from actionstream.app.markup import plain, shortened
 from actionstream.app.settings import BYTES_PER_MB
-from actionstream.app.text import plain, shortened
 from actionstream.app.visitor import MOST_VIDEOS, TooManyVideosError, Visitor
 from actionstream.app.widgets import download, heading, known_actions, link_to, model_menu
 from actionstream.evaluation.demo import make_clip

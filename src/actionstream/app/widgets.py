@@ -12,7 +12,7 @@ import streamlit as st
 from streamlit.components.v2.types import ComponentRenderer
 
 from actionstream.app import state
-from actionstream.app.text import html, readable
+from actionstream.app.markup import html, readable
 from actionstream.draw import display_name
 
 ASSETS = Path(__file__).with_name("assets")

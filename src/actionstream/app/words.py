@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from actionstream.app.jobs import Job, Stage
-from actionstream.app.quota import QuotaExceededError
-from actionstream.app.text import clock, plain
+from actionstream.app.jobs import Job, QuotaExceededError, Stage
+from actionstream.app.markup import clock, plain
 from actionstream.errors import VideoError, VideoErrorKind
 
 _PROBLEMS: dict[VideoErrorKind, str] = {
@@ -111,70 +110,59 @@ class Trouble:
     advice: str
 
 
-_TROUBLES = (
-    Trouble(
-        "insecure",
+_TROUBLES: dict[TroubleKind, tuple[str, str]] = {
+    "insecure": (
         "Browsers give no camera to this address",
         "A camera needs HTTPS, or a page on the same computer (localhost). The server's owner can "
         "start the app with `actionstream app --https`.",
     ),
-    Trouble(
-        "unsupported",
+    "unsupported": (
         "This browser offers no camera to web pages",
         "Try a current Firefox, Chrome, Edge or Safari, outside of apps that embed a browser.",
     ),
-    Trouble(
-        "refused",
+    "refused": (
         "The camera was not allowed",
         "Click the camera or lock symbol beside the address, allow the camera for this page, "
         "then press Start again.",
     ),
-    Trouble(
-        "missing",
+    "missing": (
         "No camera was found",
         "Plug one in, or check that it is switched on in the system's privacy settings, then "
         "press Start.",
     ),
-    Trouble(
-        "in_use",
+    "in_use": (
         "The camera cannot be opened",
         "Another program or tab is probably using it. Close that, then press Start again.",
     ),
-    Trouble(
-        "other",
+    "other": (
         "The camera did not start",
         "Choose another one, or reload the page and try again.",
     ),
-    Trouble(
-        "no_connection",
+    "no_connection": (
         "No picture arrives at the server",
         "A firewall or router between you and the server seems to keep the video away. Another "
         "network may work; the server's owner can also set up a TURN server.",
     ),
-    Trouble(
-        "stalled",
+    "stalled": (
         "The picture has stopped arriving",
         "The connection was interrupted, or the camera was switched off. Press Stop, then Start.",
     ),
-    Trouble(
-        "full",
+    "full": (
         "All places for cameras are taken just now",
         "As soon as somebody stops, the answer starts here by itself.",
     ),
-    Trouble(
-        "slow",
+    "slow": (
         "This server is too slow for this model",
         "It cannot look at the picture often enough to name what happens. Another model (choose it "
         "above) or fewer visitors may help; a video is answered at any speed.",
     ),
-    Trouble(
-        "misconfigured",
+    "misconfigured": (
         "This server's setting for connections is wrong",
         "No camera can be connected until its owner mends it; the server's log says how. A video "
         "is answered all the same.",
     ),
-)
-TROUBLES: Mapping[TroubleKind, Trouble] = {trouble.kind: trouble for trouble in _TROUBLES}
+}
+TROUBLES = {kind: Trouble(kind, *words) for kind, words in _TROUBLES.items()}
 
 # Names of the errors that getUserMedia ends with (W3C Media Capture and Streams, section 10.3.1).
 _BROWSER_ERRORS: dict[str, TroubleKind] = {

@@ -18,7 +18,6 @@ def add_parser(subparsers: Any) -> None:
         help="a self-check without file or camera",
         description="Make a short moving clip, run the whole path on it, as a file and live, and "
         "say in words whether all is well. Exit code 1 if not.",
-        allow_abbrev=False,
     )
     add_model_options(parser)
 
@@ -37,12 +36,10 @@ def run(args: argparse.Namespace) -> int:
 
 def _print(report: DemoReport) -> None:
     from actionstream.draw import display_name, percent
-    from actionstream.draw.labels import UNKNOWN
 
     speed, answer = report.speed, report.answer
     versions = ", ".join(f"{name} {number}" for name, number in report.versions.items())
     top = ", ".join(f"{display_name(c.label)} {percent(c.confidence)}" for c in answer.top(3))
-    said = display_name(answer.label) if answer.label else UNKNOWN
     facts = {
         "machine": report.machine,
         "versions": versions,
@@ -51,7 +48,7 @@ def _print(report: DemoReport) -> None:
         "speed": f"{speed.frames_per_second:.0f} frames a second live, 320x240",
         "latency": f"median {1000 * speed.median_seconds:.1f} ms, "
         f"p95 {1000 * speed.p95_seconds:.1f} ms over {speed.looks} looks",
-        "answer": f"{said} (a drawn figure; top 3: {top})",
+        "answer": f"{display_name(answer.label)} (a drawn figure; top 3: {top})",
     }
     for name, value in facts.items():
         print(f"{name:<9} {value}")

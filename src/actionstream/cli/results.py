@@ -231,7 +231,7 @@ def _when(answer: Answer) -> list[str]:
 
 
 def _stretch(segment: Segment) -> str:
-    return f"{_times(segment)} {UNKNOWN if segment.label is None else display_name(segment.label)}"
+    return f"{_times(segment)} {display_name(segment.label)}"
 
 
 def _times(segment: Segment) -> str:

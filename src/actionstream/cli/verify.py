@@ -23,7 +23,6 @@ def add_parser(subparsers: Any) -> None:
         description="Recognise a clip as a file, as a live stream frame by frame, and with the "
         "other engine (PyTorch, from the extra [train]), and compare every reading. The first "
         "difference over 1e-4 is named, with exit code 1.",
-        allow_abbrev=False,
     )
     parser.add_argument("clip", metavar="CLIP", help="a video file")
     add_model_options(parser)
@@ -62,14 +61,9 @@ def _other(args: argparse.Namespace) -> tuple[Recognizer | None, str | None]:
 
 def _print(found: Verification, model: Recognizer) -> None:
     from actionstream.draw import display_name
-    from actionstream.draw.labels import UNKNOWN
 
     answer = found.answer
-    readings = len(answer.readings)
-    print(
-        f"{answer.source}: {display_name(answer.label) if answer.label else UNKNOWN}, "
-        f"{readings} readings"
-    )
+    print(f"{answer.source}: {display_name(answer.label)}, {len(answer.readings)} readings")
     print(f"model {model.card.name} ({model.fingerprint}) on {model.engine.describe()}")
     for comparison in found.comparisons:
         if comparison.first is None:

@@ -4,9 +4,8 @@ Everything here takes and gives RGB uint8 [H, W, 3] and leaves its input untouch
 are pure and may be called from several threads at once.
 """
 
-from actionstream.draw.corner import Corner, CornerName
 from actionstream.draw.labels import colour_of, display_name, headline, percent
-from actionstream.draw.layout import enlarge, enlargement
+from actionstream.draw.layout import Corner, CornerName, enlarge, enlargement
 from actionstream.draw.reading import draw_reading
 from actionstream.draw.skeleton import draw_skeleton
 

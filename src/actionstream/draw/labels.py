@@ -21,14 +21,16 @@ _TONES = ((0.52, 0.15), (0.66, 0.15), (0.78, 0.10))  # OKLCH lightness and chrom
 _SALT = 319947  # the first that gives the 37 actions of the shipped bundles 37 different colours
 
 
-def display_name(label: str) -> str:
-    """The label as people write it: "PlayingPiano" is "Playing Piano", "brush_hair" "brush hair".
+def display_name(label: str | None) -> str:
+    """The label as people write it: "PlayingPiano" is "Playing Piano", None "no known action".
 
     A space goes before a capital that follows a small letter or a digit, and before the last
     capital of a run that begins a word ("TVShow" is "TV Show"). Characters that cannot be seen
     are dropped; accents stored apart from their letter, as macOS does in file names, are joined
     to it, since fonts draw them together.
     """
+    if label is None:
+        return UNKNOWN
     text = unicodedata.normalize("NFC", label).replace("_", " ")
     return visible("".join(f" {c}" if _begins_word(text, i) else c for i, c in enumerate(text)))
 
@@ -54,7 +56,7 @@ def headline(answer: Answer) -> str:
     "Jumping Jack 0-7 s, Biking 7-14 s"
     """
     if not answer.several:
-        return UNKNOWN if answer.label is None else display_name(answer.label)
+        return display_name(answer.label)
     told = [
         f"{display_name(part.label)} {part.start_seconds:.0f}-{part.end_seconds:.0f} s"
         for part in answer.segments

@@ -20,9 +20,8 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from actionstream.draw.corner import CornerName, place
 from actionstream.draw.labels import UNKNOWN, Colour, display_name, percent, visible
-from actionstream.draw.layout import SMALLEST_TEXT, Layout, lay_out
+from actionstream.draw.layout import SMALLEST_TEXT, CornerName, Layout, lay_out, place
 from actionstream.draw.text import BOLD, CAP_HEIGHT, REGULAR, Text, fit, write, write_right
 from actionstream.results import Candidate, Pixels, Status, check_pixels
 
@@ -170,9 +169,5 @@ def _fill_bar(
     picture: Pixels, left: int, right: int, top: int, thickness: int, share: float, colour: Colour
 ) -> None:
     picture[top : top + thickness, left:right] = _TRACK
-    end = left + round(_within(share) * (right - left))
+    end = left + round(min(1.0, max(0.0, share)) * (right - left))  # in this order NaN becomes 0
     picture[top : top + thickness, left:end] = np.array(colour, dtype=np.uint8)
-
-
-def _within(share: float) -> float:
-    return min(1.0, max(0.0, share))  # in this order NaN becomes 0

@@ -10,9 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actionstream.errors import NoFramesError
-from actionstream.inference.postprocess import Run, Shown, calibrate_clip, extend, segments
+from actionstream.inference.postprocess import (
+    Run,
+    Shown,
+    calibrate_clip,
+    extend,
+    file_runs,
+    holds_several,
+    segments,
+)
 from actionstream.inference.rules import Features, Rules
-from actionstream.inference.segments import file_runs, holds_several
 from actionstream.results import Answer, Notice, Reading, Timing, VideoFacts
 
 Item = TypeVar("Item")

@@ -1,10 +1,9 @@
 """Video in and out. PyAV is used here and nowhere else."""
 
-from actionstream.video.files import DEFAULT_LIMITS, VIDEO_EXTENSIONS, Limits, find_videos
-from actionstream.video.picture import DecodedFrame
+from actionstream.video.opening import DEFAULT_LIMITS, VIDEO_EXTENSIONS, Limits, find_videos
+from actionstream.video.picture import DecodedFrame, fitted, from_webrtc, to_webrtc
 from actionstream.video.reader import VideoProbe, VideoReader, probe
 from actionstream.video.source import Backoff, LiveSource, LiveState
-from actionstream.video.still import fitted, from_webrtc, to_webrtc
 from actionstream.video.transcode import browser_playable, to_browser_mp4
 from actionstream.video.writer import VideoWriter
 

@@ -15,8 +15,7 @@ from av.video.stream import VideoStream
 
 from actionstream.concurrency import default_threads
 from actionstream.errors import VideoTooLargeError
-from actionstream.video.files import Limits
-from actionstream.video.opening import check_pixels, explain
+from actionstream.video.opening import Limits, check_pixels, explain
 from actionstream.video.timing import DisplayOrder, Rate, Stamp, Stamped, stamped_rate
 
 log = logging.getLogger(__name__)

@@ -18,8 +18,7 @@ from av.video.frame import VideoFrame
 
 from actionstream.errors import UnreadableVideoError, UnsupportedVideoError, VideoError
 from actionstream.video.address import LiveAddress
-from actionstream.video.files import Limits
-from actionstream.video.opening import check_pixels
+from actionstream.video.opening import Limits, check_pixels
 
 MAX_PICTURE_BYTES = 32 << 20
 POLL_SECONDS = 0.1  # between two questions for a single picture, at least

@@ -1,4 +1,5 @@
-"""From FFmpeg's frame to RGB as a person would see it: upright, square pixels, one moment.
+"""From FFmpeg's frame to RGB as a person would see it (upright, square pixels, one moment), and
+from RGB to single pictures: a JPEG file, a frame of a WebRTC connection.
 
 Alpha is dropped, not blended (FFmpeg paints the transparent parts of a GIF white). HDR keeps its
 numbers: no tone mapping, so such pictures look flat.
@@ -6,6 +7,7 @@ numbers: no tone mapping, so such pictures look flat.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Literal, cast
@@ -13,14 +15,14 @@ from typing import TYPE_CHECKING, Literal, cast
 import numpy as np
 from av.filter import Graph
 from av.sidedata.sidedata import Type as SideDataType
+from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
-from actionstream.results import Pixels
+from actionstream.results import Pixels, check_pixels
 
 if TYPE_CHECKING:
     from av.sidedata.sidedata import SideDataContainer
-
 
 QuarterTurn = Literal[0, 90, 180, 270]
 
@@ -30,6 +32,7 @@ SQUARE_ENOUGH = 0.02  # pixels this near to square are left alone: no scaling
 
 # AVColorSpace numbers that swscale has coefficients for: RGB, 709, FCC, 470BG, 170M, 240M, 2020.
 _KNOWN_COLORSPACES = frozenset((0, 1, 4, 5, 6, 7, 9))
+_BEST_SCALE, _WORST_SCALE = 2, 31  # FFmpeg's range of the quantiser for mjpeg
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,3 +180,60 @@ class DecodedFrame:
     def __repr__(self) -> str:
         size = f"{self._frame.width}x{self._frame.height}"
         return f"DecodedFrame({size} stored, time_seconds={self.time_seconds:.3f})"
+
+
+def encode_jpeg(rgb: Pixels, quality: int = 80) -> bytes:
+    """The picture as a JPEG file, colours subsampled 4:2:0.
+
+    Args:
+        rgb: uint8 [H, W, 3].
+        quality: 1 (small) to 100 (good).
+
+    Raises:
+        FrameError: `rgb` is no picture.
+        ValueError: `quality` is out of range.
+    """
+    frame = VideoFrame.from_ndarray(check_pixels(rgb), format="rgb24")
+    if not 1 <= quality <= 100:
+        raise ValueError(f"quality must be 1 to 100, got {quality}")
+    scale = _WORST_SCALE - (_WORST_SCALE - _BEST_SCALE) * (quality - 1) / 99
+    frame = frame.reformat(format="yuvj420p", dst_colorspace="ITU601", dst_color_range="JPEG")
+    encoder = VideoCodecContext.create("mjpeg", "w")
+    encoder.width, encoder.height = frame.width, frame.height
+    encoder.pix_fmt = frame.format.name
+    encoder.time_base = frame.time_base = Fraction(1, 25)
+    encoder.thread_count = 1
+    encoder.qmin = encoder.qmax = round(scale)
+    frame.pts = 0
+    return b"".join(bytes(packet) for packet in (*encoder.encode(frame), *encoder.encode(None)))
+
+
+def fitted(frame: VideoFrame, most_pixels: int) -> VideoFrame:
+    """The frame, shrunk to at most this many pixels if it has more; its timing stays."""
+    share = math.sqrt(most_pixels / (frame.width * frame.height))
+    if share >= 1:
+        return frame
+    width, height = (max(int(side * share) // 2 * 2, 2) for side in (frame.width, frame.height))
+    return _timed_like(frame.reformat(width=width, height=height), frame)
+
+
+def from_webrtc(frame: VideoFrame) -> Pixels:
+    """The picture of a frame: RGB uint8 [H, W, 3], contiguous."""
+    return Converter(turns=False).to_rgb(frame)  # browsers send pictures upright
+
+
+def to_webrtc(rgb: Pixels, like: VideoFrame) -> VideoFrame:
+    """A frame with the picture `rgb` [H, W, 3] uint8 and the pts and time base of `like`.
+
+    Raises:
+        FrameError: `rgb` is no such picture.
+    """
+    frame = VideoFrame.from_ndarray(np.ascontiguousarray(check_pixels(rgb)), format="rgb24")
+    return _timed_like(frame, like)
+
+
+def _timed_like(frame: VideoFrame, like: VideoFrame) -> VideoFrame:
+    frame.pts = like.pts
+    if like.time_base is not None:
+        frame.time_base = like.time_base
+    return frame

@@ -18,8 +18,14 @@ from actionstream.concurrency import Closing
 from actionstream.results import Notice
 from actionstream.video.boxes import read_boxes
 from actionstream.video.decoding import Decoder
-from actionstream.video.files import DEFAULT_LIMITS, Limits
-from actionstream.video.opening import check_pixels, choose_video, no_frames, open_file
+from actionstream.video.opening import (
+    DEFAULT_LIMITS,
+    Limits,
+    check_pixels,
+    choose_video,
+    no_frames,
+    open_file,
+)
 from actionstream.video.picture import (
     Converter,
     DecodedFrame,
@@ -187,7 +193,9 @@ class VideoReader(Closing):
         timed = next(self._frames, None)
         if timed is None:
             self._ended = True
-            self.truncated = self._decoder.broke_off or self._is_short() or self._is_cut()
+            boxes = read_boxes(self.path)
+            is_cut = boxes is not None and boxes.cut
+            self.truncated = self._decoder.broke_off or self._is_short() or is_cut
             raise StopIteration
         frame, time_seconds, duration = timed
         self.frames_read += 1
@@ -259,10 +267,6 @@ class VideoReader(Closing):
             seconds, share = MISSING_SECONDS_LOOSE, MISSING_SHARE_LOOSE
         announced = self._end.seconds - self._clock.first_seconds
         return self._end.seconds - self._clock.end_seconds > max(seconds, share * announced)
-
-    def _is_cut(self) -> bool:
-        boxes = read_boxes(self.path)
-        return boxes is not None and boxes.cut
 
     def close(self) -> None:
         """Let go of the file; frames that were handed out stay usable."""

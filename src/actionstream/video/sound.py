@@ -14,8 +14,7 @@ from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 
 from actionstream.results import Notice
-from actionstream.video.files import DEFAULT_LIMITS
-from actionstream.video.opening import open_file
+from actionstream.video.opening import DEFAULT_LIMITS, open_file
 from actionstream.video.timing import LEAP_SECONDS, Rate, RisingClock, stamps_in_seconds
 
 log = logging.getLogger(__name__)

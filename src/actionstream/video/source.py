@@ -27,9 +27,8 @@ from actionstream.errors import (
 )
 from actionstream.video.address import LiveAddress, parse_address
 from actionstream.video.decoding import Decoder
-from actionstream.video.files import Limits
 from actionstream.video.mjpeg import Pictures
-from actionstream.video.opening import choose_video
+from actionstream.video.opening import Limits, choose_video
 from actionstream.video.picture import Converter, DecodedFrame
 
 log = logging.getLogger(__name__)

@@ -16,8 +16,7 @@ from av.video.stream import VideoStream
 from actionstream.progress import share
 from actionstream.results import Notice
 from actionstream.video.decoding import PACKETS_AHEAD
-from actionstream.video.files import DEFAULT_LIMITS, Limits
-from actionstream.video.opening import choose_video, open_file
+from actionstream.video.opening import DEFAULT_LIMITS, Limits, choose_video, open_file
 from actionstream.video.reader import VideoReader, announced_end
 from actionstream.video.sound import COPIED_CODECS
 from actionstream.video.timing import (

@@ -12,12 +12,11 @@ from actionstream.bundle.card import Card
 from actionstream.concurrency import Background, Latest
 from actionstream.draw import display_name, enlarge
 from actionstream.draw.annotate import Overlay
-from actionstream.draw.labels import UNKNOWN, colour_of
+from actionstream.draw.labels import colour_of
 from actionstream.live import Session
 from actionstream.results import Pixels, Reading, Segment
 from actionstream.video import VideoWriter
-from actionstream.video.picture import DecodedFrame
-from actionstream.video.still import encode_jpeg
+from actionstream.video.picture import DecodedFrame, encode_jpeg
 from actionstream.webcam.page import LivePage
 
 MOST_PICTURES_PER_SECOND = 25
@@ -161,12 +160,7 @@ def _headline(reading: Reading | None, looks_needed: int) -> str:
         return NO_PICTURE
     if reading.status == "warming_up":
         return f"warming up {min(reading.looks_seen, looks_needed)}/{looks_needed}"
-    return words_of(reading.shown)
-
-
-def words_of(label: str | None) -> str:
-    """The label for people; None is "no known action"."""
-    return UNKNOWN if label is None else display_name(label)
+    return display_name(reading.shown)
 
 
 def _figure_pairs(session: Session) -> list[tuple[str, str]]:
@@ -184,7 +178,7 @@ def _minute(segments: Sequence[Segment], now_seconds: float) -> list[dict[str, A
     start = now_seconds - MINUTE_SECONDS
     return [
         {
-            "label": words_of(part.label),
+            "label": display_name(part.label),
             "colour": "rgb({} {} {})".format(*colour_of(part.label)),
             "from": max((part.start_seconds - start) / MINUTE_SECONDS, 0.0),
             "to": min((part.end_seconds - start) / MINUTE_SECONDS, 1.0),

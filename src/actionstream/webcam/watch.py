@@ -14,14 +14,13 @@ from functools import partial
 from pathlib import Path
 
 from actionstream.bundle.card import Card
-from actionstream.draw import percent
+from actionstream.draw import display_name, percent
 from actionstream.errors import ActionstreamError, FrameError, UnreadableVideoError
 from actionstream.live import Session, Worker
 from actionstream.recognizer import Recognizer
 from actionstream.results import Reading
 from actionstream.video.source import LiveSource
-from actionstream.webcam.commands import CommandRunner
-from actionstream.webcam.events import ActionEvent, Announcer, EventLog
+from actionstream.webcam.events import ActionEvent, Announcer, CommandRunner, EventLog
 from actionstream.webcam.page import LivePage
 from actionstream.webcam.view import (
     CameraView,
@@ -29,7 +28,6 @@ from actionstream.webcam.view import (
     figures,
     page_status,
     slow_words,
-    words_of,
 )
 
 FIRST_TRIES = 3
@@ -193,7 +191,7 @@ class CameraWatch:
         """Print a line when what is shown changes (only where there is no page)."""
         if self._options.port is not None or reading.status != "ready":
             return
-        words = words_of(reading.shown)
+        words = display_name(reading.shown)
         if words != self._printed:
             self._printed = words
             share = "" if reading.shown is None else f"  {percent(reading.shown_confidence)}"
@@ -214,7 +212,7 @@ class CameraWatch:
             for event in self._seen:
                 end = event.start_seconds if event.end_seconds is None else event.end_seconds
                 span = f"{event.start_seconds:8.1f} to {end:.1f} s"
-                print(f"{span}  {words_of(event.label)}  {percent(event.confidence)}")
+                print(f"{span}  {display_name(event.label)}  {percent(event.confidence)}")
         if self._figures:
             _say(f"{self._count} action{'' if self._count == 1 else 's'} seen; {self._figures}")
         record = self._options.record
