@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from actionstream.cli.options import add_model_options, at_least_one, load_model
+from actionstream.cli.options import add_model_options, at_least_one, load_model, option
 from actionstream.errors import ActionstreamError
 
 if TYPE_CHECKING:
@@ -39,56 +39,36 @@ def add_parser(subparsers: Any) -> None:
         help="name the action in videos",
         description="Name the action in video files, as a table, JSON Lines or CSV on stdout.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.add_argument(
         "sources", metavar="SOURCE", nargs="+", help="file, folder, quoted pattern, or - for stdin"
     )
     kind = parser.add_mutually_exclusive_group()
-    kind.add_argument(
-        "--json",
-        dest="format",
-        action="store_const",
-        const="json",
-        help="JSON Lines: one object a source",
-    )
-    kind.add_argument(
-        "--csv", dest="format", action="store_const", const="csv", help="CSV with a header"
-    )
-    parser.add_argument(
-        "--top",
-        type=at_least_one,
-        default=3,
-        metavar="N",
-        help="how many candidates to list (default: 3)",
-    )
-    parser.add_argument(
-        "--annotate",
-        metavar="OUT.mp4",
-        help="also write the video with the action drawn on it; a name without an ending is a "
+    lines, table = "JSON Lines: one object a source", "CSV with a header"
+    option(kind, "--json", lines, dest="format", action="store_const", const="json")
+    option(kind, "--csv", table, dest="format", action="store_const", const="csv")
+    top = "how many candidates to list (default: 3)"
+    option(parser, "--top N", top, type=at_least_one, default=3)
+    option(
+        parser,
+        "--annotate OUT.mp4",
+        "also write the video with the action drawn on it; a name without an ending is a "
         "folder, which several videos need",
     )
-    parser.add_argument(
-        "--skeleton", action="store_true", help="draw the person's pose, too, with --annotate"
-    )
-    parser.add_argument(
-        "--output",
-        metavar="FILE",
-        help="write the results to FILE instead of stdout, as they come; .jsonl, .csv and .parquet "
+    option(parser, "--skeleton", "draw the person's pose, too, with --annotate")
+    option(
+        parser,
+        "--output FILE",
+        "write the results to FILE instead of stdout, as they come; .jsonl, .csv and .parquet "
         "say the format",
     )
-    parser.add_argument(
-        "--segments", metavar="FILE.csv", help="also write what was seen when, a row a segment"
-    )
+    option(parser, "--segments FILE.csv", "also write what was seen when, a row a segment")
     again = parser.add_mutually_exclusive_group()
-    again.add_argument(
-        "--overwrite", action="store_true", help="replace what these options name, if it is there"
-    )
-    again.add_argument(
+    option(again, "--overwrite", "replace what these options name, if it is there")
+    option(
+        again,
         "--resume",
-        action="store_true",
-        help="go on with --output where an earlier run ended: answered sources are skipped",
+        "go on with --output where an earlier run ended: answered sources are skipped",
     )
     _add_batch_options(parser)
     add_model_options(parser)
@@ -96,29 +76,23 @@ def add_parser(subparsers: Any) -> None:
 
 def _add_batch_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("many videos")
-    group.add_argument(
-        "--jobs",
-        type=at_least_one,
-        metavar="N",
-        help="N processes share the work and the --threads; a video that hangs or crashes its "
+    option(
+        group,
+        "--jobs N",
+        "N processes share the work and the --threads; a video that hangs or crashes its "
         "decoder costs itself only",
-    )
-    group.add_argument(
-        "--timeout",
         type=at_least_one,
-        metavar="SECONDS",
-        help="with --jobs: give up a video that takes longer (default: one that makes no headway "
+    )
+    option(
+        group,
+        "--timeout SECONDS",
+        "with --jobs: give up a video that takes longer (default: one that makes no headway "
         "for 120 s)",
-    )
-    group.add_argument(
-        "--memory",
         type=at_least_one,
-        metavar="MB",
-        help="with --jobs: give up a video that needs more memory (default: 4096; Linux)",
     )
-    group.add_argument(
-        "--shard", type=_shard, metavar="I/N", help="only every N-th source, from the I-th on"
-    )
+    memory = "with --jobs: give up a video that needs more memory (default: 4096; Linux)"
+    option(group, "--memory MB", memory, type=at_least_one)
+    option(group, "--shard I/N", "only every N-th source, from the I-th on", type=_shard)
 
 
 def _shard(text: str) -> tuple[int, int]:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from actionstream.cli.options import at_least_one
+from actionstream.cli.options import at_least_one, option
 from actionstream.errors import ActionstreamError
 from actionstream.progress import ProgressBar
 
@@ -27,32 +27,19 @@ def add_parser(subparsers: Any) -> None:
         description="Teach a model new actions. DIR holds one folder an action with three clips "
         "or more, and may hold a folder _nothing with clips of none. The actions known before "
         "stay. Prints what to expect on clips of other places, found by leaving each place out.",
-        allow_abbrev=False,
     )
     parser.add_argument("folder", nargs="?", metavar="DIR", help="one folder of clips an action")
-    parser.add_argument("--to", required=True, metavar="BUNDLE", help="the new bundle's folder")
-    parser.add_argument(
-        "--from",
-        dest="model",
-        metavar="VARIANT|BUNDLE",
-        help="the model to teach: a shipped variant or a bundle (default: the shipped one)",
-    )
-    parser.add_argument("--only", action="store_true", help="know the new actions alone")
-    parser.add_argument(
-        "--forget", action="append", default=[], metavar="LABEL", help="take an action out"
-    )
-    parser.add_argument(
-        "--rename", action="append", default=[], metavar="OLD=NEW", help="give an action a name"
-    )
-    parser.add_argument("--name", help="the model's name on its card (default: BUNDLE's)")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--overwrite", action="store_true", help="replace a bundle that is there")
-    parser.add_argument(
-        "--threads",
-        type=at_least_one,
-        metavar="N",
-        help="threads for the network and for decoding (default: one a core)",
-    )
+    option(parser, "--to BUNDLE", "the new bundle's folder", required=True)
+    base = "the model to teach: a shipped variant or a bundle (default: the shipped one)"
+    option(parser, "--from VARIANT|BUNDLE", base, dest="model")
+    option(parser, "--only", "know the new actions alone")
+    option(parser, "--forget LABEL", "take an action out", action="append", default=[])
+    option(parser, "--rename OLD=NEW", "give an action a name", action="append", default=[])
+    option(parser, "--name NAME", "the model's name on its card (default: BUNDLE's)")
+    option(parser, "--json", "print one JSON object")
+    option(parser, "--overwrite", "replace a bundle that is there")
+    threads = "threads for the network and for decoding (default: one a core)"
+    option(parser, "--threads N", threads, type=at_least_one)
 
 
 def run(args: argparse.Namespace) -> int:
