@@ -94,26 +94,16 @@ __all__ = [
     "teach",
 ]
 
+_RESULTS = (
+    *("Answer", "Candidate", "Failure", "Frame", "Notice", "RGBFrame", "Reading", "Segment"),
+    *("Timing", "VideoFacts"),
+)
 _HOMES = {
-    "Answer": "results",
-    "Candidate": "results",
-    "Failure": "results",
-    "Frame": "results",
-    "Notice": "results",
-    "RGBFrame": "results",
-    "Reading": "results",
-    "Recognizer": "recognizer",
-    "Segment": "results",
-    "Stream": "inference.stream",
-    "Taught": "teaching.taught",
-    "Timing": "results",
-    "VideoFacts": "results",
-    "VideoReader": "video.reader",
-    "Worker": "live.worker",
+    **dict.fromkeys(_RESULTS, "results"),
+    **dict.fromkeys(("Recognizer", "list_models", "load"), "recognizer"),
+    **dict.fromkeys(("Taught", "teach"), "teaching.taught"),
+    **{"Stream": "inference.stream", "VideoReader": "video.reader", "Worker": "live.worker"},
     "annotate": "draw.annotate",
-    "list_models": "recognizer",
-    "load": "recognizer",
-    "teach": "teaching.taught",
 }
 """Where a public name lives; the errors, all the others, live in `errors`."""
 

@@ -14,7 +14,7 @@ from cli_process import COMMAND, Run, environment
 
 from actionstream import __version__
 from actionstream.cli import VERBS, main, parse
-from actionstream.cli.examples import EXAMPLES
+from actionstream.cli.options import EXAMPLES
 from actionstream.video import VIDEO_EXTENSIONS
 
 

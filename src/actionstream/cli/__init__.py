@@ -1,7 +1,7 @@
 """The command line: `actionstream VERB ...`. One file a verb; each parses, calls and prints.
 
 A verb's module offers `add_parser(subparsers)` and `run(args) -> exit code`; its examples stand in
-`examples.py`. It imports what is heavy inside `run`, so that `actionstream --help` is quick. stdout
+`options.py`. It imports what is heavy inside `run`, so that `actionstream --help` is quick. stdout
 holds results only; progress and messages go to stderr.
 """
 
@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from actionstream import __version__
-from actionstream.cli.examples import epilog
+from actionstream.cli.options import epilog
 from actionstream.errors import ActionstreamError, MissingExtraError
 
 VERBS = (
