@@ -1,9 +1,4 @@
-"""The closed-form layers of a `PoseHead`: ridge regression by its dual, filled into the head.
-
-The dual suits few rows with many numbers: a path's kernel is rows @ rows.T, paths are added with
-factors, and any subset of rows (a fold, a pair of folds) costs one Cholesky decomposition.
-Source: Saunders et al. 1998, "Ridge Regression Learning Algorithm in Dual Variables".
-"""
+"""The closed-form layers of a `PoseHead`: weighted ridge regression, filled into the head."""
 
 from __future__ import annotations
 
@@ -18,15 +13,18 @@ PER_CLIP = 5
 """Single looks of each clip on which the LSTM's evidence is solved."""
 
 
-def solve(
-    kernel: np.ndarray, target: np.ndarray, weights: np.ndarray, penalty: float, scores: int
-) -> np.ndarray:
-    """Coefficients [M, scores]; the kernel [M, M] has 1 added for the bias."""
+def solve(gram: np.ndarray, right: np.ndarray, penalty: float) -> np.ndarray:
+    """The solution [N, scores] of X.T W X, float32 [N, N], and X.T W Y; `penalty` is not scaled."""
+    damped = gram + np.diag(np.full(len(gram), penalty, F))
+    lower = torch.linalg.cholesky(torch.from_numpy(damped))
+    return torch.cholesky_solve(torch.from_numpy(right), lower).numpy()
+
+
+def goals_of(target: np.ndarray, scores: int) -> np.ndarray:
+    """What the scores should be, float32 [M, scores]: rows sum to 0."""
     goals = np.full((len(target), scores), -1 / scores, F)
     goals[np.arange(len(target)), target] += 1
-    matrix = kernel + np.diag((penalty * weights.sum() / weights).astype(F))
-    lower = torch.linalg.cholesky(torch.from_numpy(matrix.astype(F)))
-    return torch.cholesky_solve(torch.from_numpy(goals), lower).numpy()
+    return goals
 
 
 def standard(rows: np.ndarray, parts: int) -> tuple[np.ndarray, np.ndarray]:
@@ -48,12 +46,18 @@ def in_chunks(call: object, count: int) -> np.ndarray:
 
 
 class Direct:
-    """Both direct paths on all rows: kernels, and the solution as layers of the head."""
+    """Both direct paths on all rows: what the layers read, and solutions as layers of the head.
 
-    def __init__(self, windows: Windows, head: PoseHead, recipe: dict[str, float]) -> None:
-        self.head, self.recipe = head, recipe
-        count, scores = len(windows.source), head.num_classes + 1
-        self.scores = scores
+    The sums X.T W X and X.T W Y are kept by block (a fold): a fit without some folds adds those of
+    the others.
+    """
+
+    def __init__(
+        self, windows: Windows, head: PoseHead, recipe: dict[str, float], block: np.ndarray
+    ) -> None:
+        self.head, self.recipe, self.block = head, recipe, block
+        count, self.scores = len(windows.source), head.num_classes + 1
+        self._sums: dict[bytes, tuple[np.ndarray, np.ndarray]] = {}
 
         def looks(rows: np.ndarray) -> torch.Tensor:
             return torch.from_numpy(windows.looks[windows.source[rows]].astype(F))
@@ -61,49 +65,73 @@ class Direct:
         def poses(rows: np.ndarray) -> torch.Tensor:
             return torch.from_numpy(windows.poses[rows])
 
-        summary = in_chunks(lambda rows: head.picture_summary(looks(rows)), count)
+        summary = in_chunks(lambda rows: head.summarise_picture(looks(rows)), count)
         self.mean, self.std = standard(summary, parts=3)
-        self.picture = ((summary - self.mean) / self.std / np.sqrt(summary.shape[1])).astype(F)
+        summary -= self.mean
+        summary /= self.std * F(np.sqrt(summary.shape[1]))
+        self.picture = summary
         statistics = in_chunks(lambda rows: head.pose_summary(*head.pose_looks(poses(rows))), count)
         seen = statistics[statistics[:, -1] > 0]
         head.pose_random.draw(recipe["scale"], seed=0)
         head.pose_random.mean.copy_(torch.from_numpy(seen.mean(0)))
         head.pose_random.std.copy_(torch.from_numpy(steady_pose(seen)))
         random = in_chunks(lambda rows: head.summarise_pose(poses(rows)), count)
-        random /= np.sqrt(random.shape[1])
+        random /= F(np.sqrt(random.shape[1]))
         self.random_mean = random.mean(0)
-        self.pose = random - self.random_mean
-        kernels = self.picture @ self.picture.T, self.pose @ self.pose.T
-        self.sizes = [float(np.trace(kernel) / count) for kernel in kernels]
+        random -= self.random_mean
+        self.pose = random
+        paths = self.picture, self.pose
+        self.sizes = [float(np.square(path).sum(dtype=np.float64) / count) for path in paths]
         factors = recipe["picture"], recipe["pose"]
-        self.kernels = [
-            F(factor / size) * kernel
-            for factor, size, kernel in zip(factors, self.sizes, kernels, strict=True)
-        ]
+        self.scale = [F(np.sqrt(f / size)) for f, size in zip(factors, self.sizes, strict=True)]
+
+    def inputs(self, rows: np.ndarray) -> np.ndarray:
+        """Both paths side by side and a column of ones, float32 [n, P + R + 1]."""
+        parts = self.scale[0] * self.picture[rows], self.scale[1] * self.pose[rows]
+        return np.concatenate([*parts, np.ones((len(rows), 1), F)], axis=1)
+
+    def sums(
+        self, rows: np.ndarray, target: np.ndarray, weights: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """X.T W X and X.T W Y of these rows."""
+        key = b"/".join(part.tobytes() for part in (rows, target[rows], weights[rows]))
+        if key not in self._sums:
+            x, goals = self.inputs(rows), goals_of(target[rows], self.scores)
+            heavy = x * weights[rows, None].astype(F)
+            self._sums[key] = x.T @ heavy, heavy.T @ goals
+        return self._sums[key]
 
     def fit(self, rows: np.ndarray, target: np.ndarray, weights: np.ndarray) -> np.ndarray:
-        """Coefficients of these rows."""
-        square = np.ix_(rows, rows)
-        kernel = self.kernels[0][square] + self.kernels[1][square] + F(1)
-        return solve(kernel, target[rows], weights[rows], self.recipe["penalty"], self.scores)
+        """The solution [P + R + 1, scores] for these rows."""
+        blocks = [rows[self.block[rows] == block] for block in np.unique(self.block[rows])]
+        parts = [self.sums(own, target, weights) for own in blocks]
+        gram, right = (sum(column[1:], start=column[0]) for column in zip(*parts, strict=True))
+        return solve(gram, right, self.recipe["penalty"] * weights[rows].sum())
 
-    def read(
-        self, rows: np.ndarray, of: np.ndarray, solution: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Scores of picture and pose of these rows, by the solution of others."""
-        picture, pose = (kernel[np.ix_(rows, of)] @ solution for kernel in self.kernels)
-        return picture + solution.sum(0), pose
+    def read(self, rows: np.ndarray, solution: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Scores of picture and pose of these rows."""
+        picture, pose, bias = self.split(solution)
+        parts = [self.inputs(one) for one in np.array_split(rows, len(rows) // CHUNK + 1)]
+        width = len(picture)
+        return (
+            np.concatenate([part[:, :width] @ picture for part in parts]) + bias,
+            np.concatenate([part[:, width:-1] @ pose for part in parts]),
+        )
+
+    def split(self, solution: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Of picture, pose and ones."""
+        width = self.picture.shape[1]
+        return solution[:width], solution[width:-1], solution[-1]
 
     @torch.no_grad()
-    def fill(self, rows: np.ndarray, solution: np.ndarray, temperature: float) -> None:
+    def fill(self, solution: np.ndarray, temperature: float) -> None:
         """The solution as the head's direct layers, divided by the temperature."""
-        width = self.picture.shape[1]
-        picture = (self.recipe["picture"] / self.sizes[0]) * (self.picture[rows].T @ solution)
-        picture /= self.std[:, None] * np.sqrt(width)
-        pose = (self.recipe["pose"] / self.sizes[1]) * (self.pose[rows].T @ solution)
-        bias = solution.sum(0) - self.mean @ picture
+        picture, pose, bias = self.split(solution)
+        picture = self.scale[0] * picture / (self.std[:, None] * np.sqrt(len(picture)))
+        pose = self.scale[1] * pose
+        bias = bias - self.mean @ picture
         fill_linear(self.head.picture_direct, picture / temperature, bias / temperature)
-        scaled = pose / np.sqrt(self.pose.shape[1])
+        scaled = pose / np.sqrt(len(pose))
         fill_linear(
             self.head.pose_direct, scaled / temperature, -(self.random_mean @ pose) / temperature
         )
@@ -151,12 +179,14 @@ class Evidence:
         """Solve the lines on these clips, a mask, and put them into the order network."""
         known = (target >= 0) & (weights > 0) & clips
         rows = np.flatnonzero(known[self.clip])
-        goals, heavy = target[self.clip[rows]], weights[self.clip[rows]] / PER_CLIP
+        goal, heavy = target[self.clip[rows]], weights[self.clip[rows]] / PER_CLIP
         solved = []
         for path in (self.picture, self.pose):
-            kernel = path[rows] @ path[rows].T + F(1)
-            solution = solve(kernel, goals, heavy, self.penalty, self.scores)
-            solved.append((path[rows].T @ solution, solution.sum(0)))
+            x = np.concatenate([path[rows], np.ones((len(rows), 1), F)], axis=1)
+            weighted = x * heavy[:, None].astype(F)
+            goals = goals_of(goal, self.scores)
+            solution = solve(x.T @ weighted, weighted.T @ goals, self.penalty * heavy.sum())
+            solved.append((solution[:-1], solution[-1]))
         (picture, bias), (pose, pose_bias) = solved
         picture = picture / (self.std[:, None] * np.sqrt(self.picture.shape[1]))
         fill_linear(self.order.picture_evidence, picture, bias - self.mean @ picture)

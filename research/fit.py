@@ -29,6 +29,7 @@ from torch.nn import functional
 from windows import (
     F,
     add_copies,
+    add_view,
     area,
     by_clip,
     calibration_error,
@@ -58,7 +59,7 @@ RECIPE: dict[str, Any] = {
     "pose": 1.5,
     "penalty": 2e-4,
     "wild": 2.0,
-    "neg": 0.5,
+    "neg": 1.0,
     "made": 1.0,
     "few_w": 5.0,
     "n_random": 1500,
@@ -89,6 +90,7 @@ class Fit:
             if label in few and label not in KEPT_FEW:
                 w.label[clip] = None
                 w.set[clip] = "neg_few"
+        add_view(w, store, variant, RECIPE["most"])
         add_copies(w, RECIPE["copies"], RECIPE["seed"])
         self.none = len(self.labels)
         number = {label: i for i, label in enumerate(self.labels)}
@@ -102,12 +104,12 @@ class Fit:
         self.row_weight = (self.weight / w.rows_of_clip)[w.clip]
         self.usable = (self.row_target >= 0) & (self.row_weight > 0)
         sizes = {"random": RECIPE["n_random"], "look_random": RECIPE["look_random"]}
-        options = {**sizes, "hidden": RECIPE["hidden"]}
+        options = {**sizes, "hidden": RECIPE["hidden"], "signed_root": True}
         size = w.looks.shape[2] + POSE_SIZE
         inference_head = build_inference_head(POSE_HEAD, size, self.none, options)
         assert isinstance(inference_head, InferencePoseHead)
         self.inference_head, self.head = inference_head, inference_head.head
-        self.direct = Direct(w, self.head, RECIPE)
+        self.direct = Direct(w, self.head, RECIPE, self.row_fold)
         self.evidence = Evidence(w, self.head.order, RECIPE["lam_look"], self.none + 1)
 
     @property
@@ -118,7 +120,7 @@ class Fit:
         """Scores of picture and pose of `rows`, by a fit on the rows in the mask `keep`."""
         own = np.flatnonzero(keep & self.usable)
         solution = self.direct.fit(own, self.row_target, self.row_weight)
-        return self.direct.read(rows, own, solution)
+        return self.direct.read(rows, solution)
 
     def cross_closed(self) -> tuple[np.ndarray, np.ndarray]:
         """Out-of-fold scores of picture and pose, [M, K + 1] each."""
@@ -404,7 +406,7 @@ def fill_final(fit: Fit, heat: float) -> None:
     """All closed-form layers, fitted on every row."""
     rows = np.flatnonzero(fit.usable)
     solution = fit.direct.fit(rows, fit.row_target, fit.row_weight)
-    fit.direct.fill(rows, solution, heat)
+    fit.direct.fill(solution, heat)
     fit.evidence.fit(np.ones(len(fit.fold), bool), fit.target, fit.weight)
     fit.inference_head.eval()
 

@@ -346,6 +346,31 @@ def _shake(canvas: Canvas, seconds: float) -> Pixels:
     return _zoomed(canvas, 1.08, 0.5 * x, 0.8 * y)
 
 
+def _sway(canvas: Canvas, seconds: float) -> Pixels:
+    """A photograph on a boat."""
+    return _zoomed(canvas, 1.15, np.sin(1.7 * seconds), 0.7 * np.sin(1.1 * seconds + 2))
+
+
+def _jumps(canvas: Canvas, seconds: float) -> Pixels:
+    """A photograph that is put somewhere else every 0.7 s."""
+    random = np.random.default_rng(int(seconds / 0.7))
+    return _zoomed(canvas, 1.12, *random.uniform(-1, 1, 2))
+
+
+def _turning(canvas: Canvas, seconds: float) -> Pixels:
+    """A photograph that turns by a few degrees there and back."""
+    still = _still(canvas)
+    height, width = still.shape[:2]
+    move = cv2.getRotationMatrix2D((width / 2, height / 2), 4 * np.sin(1.3 * seconds), 1.15)
+    return cv2.warpAffine(still, move, (width, height), flags=cv2.INTER_LINEAR)
+
+
+def _exposure(canvas: Canvas, seconds: float) -> NDArray[np.floating]:
+    """A photograph under a camera that looks for its exposure, in steps of half a second."""
+    step = np.random.default_rng(int(seconds / 0.5)).uniform(0.75, 1.25)
+    return 255 * (_still(canvas) / 255.0) ** step
+
+
 def _fade(canvas: Canvas, seconds: float) -> NDArray[np.floating]:
     return _still(canvas) * (0.6 + 0.4 * np.cos(1.2 * seconds))
 
@@ -382,6 +407,11 @@ _TRAIN: Mapping[str, Draw] = {
     "still-sensor": _sensor(_hold, 3),
     "still-pan": _pan,
     "still-zoom": _zoom,
+    "still-sway": _sway,
+    "still-jumps": _jumps,
+    "still-turning": _turning,
+    "still-exposure": _exposure,
+    "still-grain": _sensor(_hold, 9),
 }
 _TEST: Mapping[str, Draw] = {
     "dark-grey": _constant(40, 40, 40),

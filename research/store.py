@@ -32,7 +32,7 @@ from actionstream.video import VideoReader
 
 SPACING, COUNT = 0.18, 22
 RULE = SamplingRule(SPACING, 2.7 - 1e-9)
-STILLS = {"train": 12, "test": 12}
+STILLS = {"train": 44, "test": 12}
 """Stills that also move; the others are only shown still."""
 
 Due = tuple[Pixels, int, bool]

@@ -1,4 +1,4 @@
-"""The tables of docs/experiments.md's fourth and fifth round, from their records.
+"""The tables of docs/experiments.md's fourth, fifth and sixth round, from their records.
 
     python research/tables.py docs/experiments.jsonl
 
@@ -104,10 +104,26 @@ def all_clips(records: list[Record]) -> Iterator[str]:
     yield row("made pictures refused", *(f"{side['made_refused']:.3f}" for side in sides))
 
 
+def probes(records: list[Record]) -> Iterator[str]:
+    columns = "UCF101", "class mean", "other cameras", "few clips", "AUROC", "others", "made"
+    yield from header("the closed form reads", *columns)
+    for record in records:
+        if record["kind"] == "probe":
+            got = record["cross_validation"]
+            names = "ucf", "class_mean", "wild", "few"
+            area = " / ".join(f"{one:.3f}" for one in got["area"])
+            refused = (f"{got[name]:.3f}" for name in ("others_refused", "made_refused"))
+            yield row(record["name"], *(f"{got[name]:.3f}" for name in names), area, *refused)
+
+
 def main() -> None:
     lines = Path(sys.argv[1]).read_text(encoding="utf-8").splitlines()
     records = [json.loads(line) for line in lines]
-    rounds = ((4, (halves, differences, order, few, test_sides)), (5, (all_clips, test_sides)))
+    rounds = (
+        (4, (halves, differences, order, few, test_sides)),
+        (5, (all_clips, test_sides)),
+        (6, (probes, all_clips, test_sides)),
+    )
     for number, tables in rounds:
         for table in tables:
             print("\n".join(table([r for r in records if r.get("round") == number])))

@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from clips import load
+
+from actionstream.networks.pose_features import mirrored
 
 WINDOW, READY, LANDMARKS = 16, 6, 33
 F = np.float32
@@ -16,7 +19,7 @@ F = np.float32
 
 @dataclass
 class Windows:
-    """Windows of clips; rows from `first_copy` on are copies that count in no figure.
+    """Windows of clips; rows from `served` on are not what serving sees and count in no figure.
 
     looks: float16 [N, 16, D].   poses: float32 [M, 16, 236], M rows with the copies.
     source: of each row the row of `looks`.   clip: of each row the number of its clip.
@@ -32,10 +35,11 @@ class Windows:
     label: list[str | None]
     group: np.ndarray
     note: list[str]
+    served: int
 
     @property
     def is_copy(self) -> np.ndarray:
-        return np.arange(len(self.source)) >= len(self.looks)
+        return np.arange(len(self.source)) >= self.served
 
     @property
     def rows_of_clip(self) -> np.ndarray:
@@ -67,9 +71,11 @@ def window(ticks: np.ndarray, end: int) -> np.ndarray:
     return np.concatenate([np.repeat(part[:1], WINDOW - len(part), 0), part])
 
 
-def stored(store: Path, name: str, clip: str) -> tuple[np.ndarray, np.ndarray] | None:
+def stored(
+    store: Path, name: str, clip: str, view: int = 0
+) -> tuple[np.ndarray, np.ndarray] | None:
     """Looks [T, D + 236] a tick and the ticks each look filled; None for what is not stored."""
-    picture, pose = store / name / "v0" / f"{clip}.npz", store / "pose" / f"{clip}.npz"
+    picture, pose = store / name / f"v{view}" / f"{clip}.npz", store / "pose" / f"{clip}.npz"
     if not (picture.exists() and pose.exists()):
         return None
     with np.load(picture) as one, np.load(pose) as other:
@@ -116,12 +122,31 @@ def gather(data: Path, store: Path, name: str, sets: Sequence[str], most: int) -
         list(labels),
         np.array(groups),
         list(notes),
+        served=len(clip),
     )
+
+
+def add_view(windows: Windows, store: Path, name: str, most: int) -> None:
+    """The stored windows of the mirrored, closer view of the same clips; poses are mirrored."""
+    looks, poses, clips = [windows.looks], [windows.poses], [windows.clip]
+    for number, clip in enumerate(windows.id):
+        found = stored(store, name, clip, view=1)
+        if found is None:
+            continue
+        ticks, filled = found
+        own = np.stack([window(ticks, end) for end in ends(filled, most)])
+        size = windows.looks.shape[2]
+        looks.append(own[..., :size].astype(np.float16))
+        poses.append(mirrored(torch.from_numpy(own[..., size:])).numpy())
+        clips.append(np.full(len(own), number))
+    windows.looks, windows.poses = np.concatenate(looks), np.concatenate(poses)
+    windows.clip = np.concatenate(clips)
+    windows.source = np.arange(len(windows.clip))
 
 
 def add_copies(windows: Windows, share: float, seed: int) -> None:
     """Copies without a person, with looks without one, and with landmarks that shake."""
-    random, count = np.random.default_rng(seed), len(windows.looks)
+    random, count = np.random.default_rng(seed), windows.served
     for change in (_without_person, _patchy, _shaky):
         rows = np.sort(random.choice(count, int(share * count), replace=False))
         poses = change(windows.poses[rows].copy(), random).astype(F)

@@ -90,6 +90,7 @@ class PoseHead(Head):
         both_ways: the pose summary is read as it is and mirrored, and the two averaged.
         evidence: scores that the LSTM's evidence has; 0 for K + 1. A head that was taught other
             actions keeps the evidence of those that its LSTM learned.
+        signed_root: the picture's summary goes through sign(x) * sqrt(|x|).
     """
 
     def __init__(
@@ -104,12 +105,13 @@ class PoseHead(Head):
         input_dropout: float = 0.2,
         both_ways: bool = True,
         evidence: int = 0,
+        signed_root: bool = False,
     ) -> None:
         super().__init__(feature_size, num_classes, None)
         if feature_size <= POSE_SIZE:
             raise TrainingError(f"a pose head needs more than {POSE_SIZE} numbers a look")
         scores, self.picture_size = num_classes + 1, feature_size - POSE_SIZE
-        self.both_ways = both_ways
+        self.both_ways, self.signed_root = both_ways, signed_root
         self.picture_summary = Summary(self.picture_size, differences=True, deviation=True)
         self.pose_looks, self.pose_summary = PoseLooks(), PoseSummary()
         self.pose_random = RandomFeatures(PoseSummary.size, random)
@@ -129,6 +131,15 @@ class PoseHead(Head):
         """Picture looks [B, 16, D] and poses [B, 16, 236]."""
         return features[..., : self.picture_size], features[..., self.picture_size :]
 
+    def summarise_picture(self, pictures: Tensor) -> Tensor:
+        """A window of picture looks [B, 16, D] at a glance, [B, 3 D].
+
+        Source of the signed root: Perronnin et al. 2010, "Improving the Fisher Kernel for
+        Large-Scale Image Classification", power normalisation.
+        """
+        summary: Tensor = self.picture_summary(pictures)
+        return summary.sign() * summary.abs().sqrt() if self.signed_root else summary
+
     def summarise_pose(self, poses: Tensor) -> Tensor:
         """Random features [B, random] of a window of poses [B, 16, 236]."""
         seen: Tensor = self.pose_random(self.pose_summary(*self.pose_looks(poses)))
@@ -141,7 +152,7 @@ class PoseHead(Head):
     def parts(self, features: Tensor) -> Parts:
         """Scores [B, K + 1] of each path; the last column is that of no known action."""
         pictures, poses = self.split(features)
-        picture = self.picture_direct(self.picture_summary(pictures))
+        picture = self.picture_direct(self.summarise_picture(pictures))
         pose = self.pose_direct(self.summarise_pose(poses))
         return picture, pose, self.order(pictures, poses)
 
