@@ -64,7 +64,7 @@ class Solution:
     """
 
     goals: Floats
-    coefficients: NDArray[np.float64]
+    coefficients: NDArray[np.floating]
     inverse: NDArray[np.float64]
     share: float
     factors: tuple[float, float]
