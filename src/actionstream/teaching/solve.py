@@ -65,7 +65,7 @@ class Solution:
 
     goals: Floats
     coefficients: NDArray[np.floating]
-    inverse: NDArray[np.float64]
+    inverse: NDArray[np.floating]
     share: float
     factors: tuple[float, float]
 
