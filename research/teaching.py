@@ -1,6 +1,6 @@
 """How well `actionstream teach` learns, on stored looks: recall, loss on old actions, its estimate.
 
-    python research/teaching.py DATA STORE --variant lite2 [--draws 10] [--first 10] [--json FILE]
+    python research/teaching.py DATA STORE --variant lite2 [--draws 30] [--first 0] [--json FILE]
 
 Two experiments, each draw with other clips. "few": the 12 few-clip actions are taught, five clips
 each from the fewest groups that hold five, to a model of the 30 that never saw them; clips of other
@@ -8,7 +8,7 @@ groups and the visible test clips are tested. "full": five of the 30 actions are
 training and taught from five clips of five groups; the visible test clips are tested. The models
 that are taught are the shipped heads' closed-form layers without their LSTM and without the copies
 with worse poses, fitted anew for every choice of actions, with a memory of their own. The constants
-of actionstream.teaching were chosen on the draws 0 to 9 of lite2.
+of actionstream.teaching were chosen on the draws 0 to 19 of lite2.
 """
 
 from __future__ import annotations
@@ -336,8 +336,8 @@ def main() -> None:
     for name in ("data", "store"):
         parser.add_argument(name, type=Path)
     parser.add_argument("--variant", required=True)
-    parser.add_argument("--draws", type=int, default=10)
-    parser.add_argument("--first", type=int, default=10, help="seed of the first draw")
+    parser.add_argument("--draws", type=int, default=30)
+    parser.add_argument("--first", type=int, default=0, help="seed of the first draw")
     parser.add_argument("--json", type=Path, metavar="FILE", help="append the records to it")
     args = parser.parse_args()
     looks = read(args.data, args.store, args.variant)

@@ -285,6 +285,7 @@ def with_options() -> dict[str, Any]:
         "base": "lite2",
         "labels": ["Punch"],
         "estimate": {"Punch": 0.8},
+        "left_out": {"Punch": 0.6},
         "clips": {"Punch": 5},
         "sources": {"Punch": 1},
         "confusions": [{"label": "Punch", "said": "Lunges", "share": 0.2}],

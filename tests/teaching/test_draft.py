@@ -10,7 +10,7 @@ from memories import small_memory
 
 from actionstream.errors import DatasetError
 from actionstream.teaching.draft import Draft, Learned, learn, remembered, thinned
-from actionstream.teaching.estimate import calibrate, estimate
+from actionstream.teaching.estimate import LEARNING, calibrate, estimate, expected, with_all
 from actionstream.teaching.head import Layer, Probe
 
 PICTURES, POSES, HIDDEN = 12, 6, 4
@@ -150,6 +150,19 @@ def test_the_estimate_says_what_it_rests_on() -> None:
         "the names of 'y''s clips tell no sources, so each counts as one: if some show the same "
         "place, expect less elsewhere",
     )
+
+
+def test_errors_fall_with_every_source() -> None:
+    assert with_all(1.0, 2) == 1
+    assert with_all(0.5, 2) == pytest.approx(1 - 0.5 * 0.5**LEARNING)
+    assert 0.5 < with_all(0.5, 20) < with_all(0.5, 5) < with_all(0.5, 2)
+
+
+def test_what_is_expected_lies_between_a_new_place_and_a_known_one() -> None:
+    assert expected(0.6, 0.9, 2, 5) == pytest.approx(0.8 / 3 + 2 * 0.92 / 3)
+    assert expected(0.6, 0.6, 5, 5) == pytest.approx(with_all(0.6, 5))
+    assert expected(0.1, 0.9, 3, 6) == 0.1
+    assert expected(0.1, 0.8, 1, 5) == pytest.approx(0.84)
 
 
 def test_one_place_and_few_clips_are_warned_of() -> None:

@@ -102,7 +102,9 @@ def test_it_knows_old_and_new(
     groups = {label: len({path.stem[:-4] for path in clips[label]}) for label in NEW}
     assert card.sources == groups == {"BalanceBeam": 2, "BoxingSpeedBag": 2}
     assert any("few clips of BalanceBeam (3), BoxingSpeedBag (3)" in one for one in card.warnings)
-    assert "BalanceBeam" in (bundle.path / "README.md").read_text()
+    share, left_out = card.estimate["BalanceBeam"], card.left_out["BalanceBeam"]
+    line = f"| BalanceBeam | {share:.2f} | {left_out:.2f} | 3 | 2 |"
+    assert line in (bundle.path / "README.md").read_text().splitlines()
 
 
 def test_the_clips_it_learned_get_their_labels(
@@ -175,6 +177,8 @@ def test_what_is_forgotten_leaves_the_rest_alone(
     np.testing.assert_array_equal(before[:, kept], after)
     assert fewer.card.taught is not None
     assert fewer.card.taught.labels == (NEW[1],)
+    assert bundle.card.taught is not None
+    assert fewer.card.taught.estimate == {NEW[1]: bundle.card.taught.estimate[NEW[1]]}
 
 
 def test_it_can_be_taught_again(

@@ -125,13 +125,17 @@ class ConfusionCard(Strict):
 
 
 class TaughtCard(Strict):
-    """What `teach` added to which bundle, and its own estimate: leave-one-source-out recall by
-    label, on so many clips of so many sources; what was taken for what; and the recall of older
-    actions before and after."""
+    """What `teach` added to which bundle, and its own estimate.
+
+    left_out is leave-one-source-out recall by label, on so many clips of so many sources; estimate
+    what that lets expect of all of them together; then what was taken for what, and the recall of
+    older actions before and after.
+    """
 
     base: str
     labels: tuple[str, ...]
     estimate: dict[str, Fraction]
+    left_out: dict[str, Fraction]
     clips: dict[str, Count]
     sources: dict[str, Count]
     confusions: tuple[ConfusionCard, ...]

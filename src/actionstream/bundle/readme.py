@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from actionstream.bundle.card import Card, FigureCard
+from actionstream.bundle.card import Card, FigureCard, TaughtCard
 
 Said = Callable[[str], str]
 
@@ -29,6 +29,9 @@ def _lines(card: Card, said: Said) -> Iterator[str]:
         )
     yield from ("", "## Accuracy", "")
     yield from _figures(card.measured.figures, said)
+    if card.taught:
+        yield from ("", "## Taught", "")
+        yield from _taught(card.taught, said)
     yield from ("", "## Actions", "")
     yield from _actions(card, said)
     yield from ("", "## Limits", "")
@@ -56,6 +59,20 @@ def _figures(figures: tuple[FigureCard, ...], said: Said) -> Iterator[str]:
             f"| {said(figure.name)} | {figure.value:.3f} | {figure.low:.3f} to {figure.high:.3f} "
             f"| {figure.evaluated} of {figure.listed} | {said(figure.how)} |"
         )
+
+
+def _taught(taught: TaughtCard, said: Said) -> Iterator[str]:
+    yield f"Made from {said(taught.base)} by `actionstream teach`."
+    if taught.estimate:
+        yield from ("", "| action | to expect elsewhere | each source left out | clips | sources |")
+        yield "|---|---|---|---|---|"
+    for label, share in taught.estimate.items():
+        rests = f"{taught.clips[label]} | {taught.sources[label]}"
+        yield f"| {said(label)} | {share:.2f} | {taught.left_out[label]:.2f} | {rests} |"
+    if taught.old_before is not None and taught.old_after is not None:
+        told = f"{taught.old_before:.3f} before, {taught.old_after:.3f} with the taught ones"
+        yield from ("", f"Recall of the older actions, on windows of their training clips: {told}.")
+    yield from ("", *(f"- {said(warning)}" for warning in taught.warnings))
 
 
 def _actions(card: Card, said: Said) -> Iterator[str]:

@@ -177,8 +177,8 @@ def learn(draft: Draft, labels: Sequence[str], new: Rows) -> Learned:
     factors = (float(draft.memory.factors[0]), float(draft.memory.factors[1]))
     goals = targets(rows, len(kept), columns, float(draft.memory.heat))
     solution = solve(rows, goals, factors, float(draft.memory.penalty))
-    groups = apart(rows, old, added), rows.clip
-    honest = rows.closed + solution.left_out(rows, groups[0])
+    group = apart(rows, old, added)
+    honest = rows.closed + solution.left_out(rows, group)
     shift = balance(honest + rows.order, rows.target, columns, old)
     unclear = not_told(honest + rows.order, rows.target, columns, shift)
     if unclear.any():
@@ -186,7 +186,8 @@ def learn(draft: Draft, labels: Sequence[str], new: Rows) -> Learned:
         others = np.setdiff1d(np.arange(old + added + 1), columns)
         goals[np.ix_(np.isin(rows.target, columns[unclear]), others)] = 0
         solution = solution.of(goals)
-    honest, same_place = (rows.closed + solution.left_out(rows, group) for group in groups)
+        honest = rows.closed + solution.left_out(rows, group)
+    same_place = rows.closed + solution.left_out(rows, rows.clip)
     honest[:, columns] += shift
     same_place[:, columns] += shift
     learned = replace(rows, closed=honest)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from actionstream.teaching.draft import Learned, softmax
+from actionstream.teaching.draft import UNCLEAR, Learned, softmax
 from actionstream.teaching.solve import Rows, members
 
 Floats = NDArray[np.floating]
@@ -21,6 +21,8 @@ ENOUGH_CLIPS = 5
 """Fewer clips of an action bring a warning."""
 ALIKE = 0.25
 """Share of an action's clips that are taken for one other action, from which they look alike."""
+LEARNING = 1.0
+"""How fast errors fall with what is learned from; see `with_all`."""
 STILL = 0.006
 """See `actionstream.networks.pose_head`, whose known score `known_scores` computes."""
 _STEEPEST = 4.0
@@ -41,7 +43,8 @@ class Confusion:
 class Estimate:
     """What to expect of sources that were not taught, by leaving each one out.
 
-    recall:     by taught label: share of its clips that get it.
+    left_out:   by taught label: share of its clips that get it from a fit without their source.
+    recall:     by taught label: what that lets expect of the fit on all sources.
     clips, sources: by taught label, what its figure rests on.
     confusions: what taught clips are taken for, and which older actions are taken for taught ones.
     old_before, old_after: share of the memory's windows of older actions that get their label,
@@ -49,6 +52,7 @@ class Estimate:
     warnings:   in words, what to doubt.
     """
 
+    left_out: Mapping[str, float]
     recall: Mapping[str, float]
     clips: Mapping[str, int]
     sources: Mapping[str, int]
@@ -84,24 +88,44 @@ def estimate(learned: Learned, guessed: Sequence[str] = ()) -> Estimate:
     clip_target, chances = by_clip(rows, softmax((rows.closed + rows.order)[:, :-1]))
     said = chances.argmax(axis=1)
     near = by_clip(rows, softmax((learned.same_place + rows.order)[:, :-1]))[1].argmax(axis=1)
-    recall, clips, sources = {}, {}, {}
+    left_out, recall, clips, sources = {}, {}, {}, {}
     for number in taught:
         own = clip_target == number
         clips[labels[number]] = int(own.sum())
         count = sources[labels[number]] = len(np.unique(rows.source[rows.target == number]))
-        elsewhere, here = ((one[own] == number).mean() for one in (said, near))
-        recall[labels[number]] = float(mixed(elsewhere, here, count))
+        elsewhere, here = (float((one[own] == number).mean()) for one in (said, near))
+        left_out[labels[number]] = elsewhere
+        recall[labels[number]] = expected(elsewhere, here, count, int(own.sum()))
     confusions = tuple(_confusions(labels, taught, clip_target, said))
     before, after = _older(learned, taught)
     warnings = tuple(_warnings(clips, sources, confusions, recall, guessed))
-    return Estimate(recall, clips, sources, confusions, before, after, warnings)
+    return Estimate(left_out, recall, clips, sources, confusions, before, after, warnings)
 
 
-def mixed(elsewhere: float, here: float, sources: int) -> float:
-    """The recall to expect of new sources, from that of fits without the source, which had one
-    source fewer to learn from, and that of fits without the clip alone, which knew its source."""
-    fewer = (sources - 1) / (sources + 1)
-    return fewer * elsewhere + (1 - fewer) * here
+def expected(elsewhere: float, here: float, sources: int, clips: int) -> float:
+    """The recall to expect of new sources.
+
+    Between that of fits without the source, which had one source fewer to learn from, and that of
+    fits without the clip alone, which knew its source: with two sources a third of the way from
+    the second, with many near the first. An action that is not told elsewhere stays so.
+    """
+    if sources == 1:
+        return with_all(here, clips)
+    if elsewhere < UNCLEAR:
+        return elsewhere
+    share = (sources - 1) / (sources + 1)
+    return share * with_all(elsewhere, sources) + (1 - share) * with_all(here, clips)
+
+
+def with_all(recall: float, parts: int) -> float:
+    """The recall of a fit on all parts (sources), from that of fits that had one of them fewer.
+
+    Errors fall with the number of examples n as 1 / n ** `LEARNING`.
+
+    Source: Cortes et al. 1993, "Learning Curves: Asymptotic Values and Rate of Convergence".
+    """
+    missed: float = (1 - recall) * ((parts - 1) / parts) ** LEARNING
+    return 1 - missed
 
 
 def by_clip(rows: Rows, chances: Floats) -> tuple[NDArray[np.int64], Floats]:

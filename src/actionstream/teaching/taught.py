@@ -6,7 +6,7 @@ import os
 import shutil
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -144,21 +144,17 @@ class Taught:
         }
         return Card.model_validate(fields)
 
-    def _taught_card(self) -> dict[str, Any] | None:
-        base = self.bundle.card.taught.base if self.bundle.card.taught else self.bundle.card.name
-        found = self.estimate
+    def _taught_card(self) -> dict[str, Any]:
+        old, found = self.bundle.card.taught, self.estimate
+        base = old.base if old else self.bundle.card.name
         if found is None:
-            return TaughtCard(
-                base=base, labels=self.draft.taught, estimate={}, clips={}, sources={},
-                confusions=(), old_before=None, old_after=None, warnings=(),
-            ).model_dump()  # fmt: skip
-        pairs = tuple(
-            ConfusionCard(label=c.label, said=c.said, share=c.share) for c in found.confusions
-        )
+            return _kept(old, base, self.draft.taught).model_dump()
+        pairs = tuple(ConfusionCard(**asdict(one)) for one in found.confusions)
         return TaughtCard(
             base=base,
             labels=self.draft.taught,
             estimate=dict(found.recall),
+            left_out=dict(found.left_out),
             clips=dict(found.clips),
             sources=dict(found.sources),
             confusions=pairs,
@@ -166,6 +162,24 @@ class Taught:
             old_after=found.old_after,
             warnings=found.warnings,
         ).model_dump()
+
+
+def _kept(old: TaughtCard | None, base: str, labels: tuple[str, ...]) -> TaughtCard:
+    """What is left of an earlier estimate when some actions went out."""
+    if old is None:
+        return TaughtCard(
+            base=base, labels=labels, estimate={}, left_out={}, clips={}, sources={},
+            confusions=(), old_before=None, old_after=None, warnings=(),
+        )  # fmt: skip
+    figures = {
+        name: {label: value for label, value in getattr(old, name).items() if label in labels}
+        for name in ("estimate", "left_out", "clips", "sources")
+    }
+    gone = set(old.labels) - set(labels)
+    confusions = tuple(one for one in old.confusions if not {one.label, one.said} & gone)
+    warnings = tuple(one for one in old.warnings if not any(label in one for label in gone))
+    changed = {**figures, "labels": labels, "confusions": confusions, "warnings": warnings}
+    return old.model_copy(update=changed)
 
 
 def teach(
