@@ -286,6 +286,8 @@ def with_options() -> dict[str, Any]:
         "labels": ["Punch"],
         "estimate": {"Punch": 0.8},
         "left_out": {"Punch": 0.6},
+        "refused": {"Punch": 0.2},
+        "nothing_refused": None,
         "clips": {"Punch": 5},
         "sources": {"Punch": 1},
         "confusions": [{"label": "Punch", "said": "Lunges", "share": 0.2}],

@@ -10,7 +10,14 @@ from memories import small_memory
 
 from actionstream.errors import DatasetError
 from actionstream.teaching.draft import Draft, Learned, learn, remembered, thinned
-from actionstream.teaching.estimate import LEARNING, calibrate, estimate, expected, with_all
+from actionstream.teaching.estimate import (
+    LEARNING,
+    calibrate,
+    estimate,
+    expected,
+    with_all,
+    with_refusals,
+)
 from actionstream.teaching.head import Layer, Probe
 
 PICTURES, POSES, HIDDEN = 12, 6, 4
@@ -184,6 +191,21 @@ def test_two_actions_that_are_one_look_alike() -> None:
     assert found.mean_recall < 0.8
     assert any("looks like" in words for words in found.warnings)
     assert {(one.label, one.said) for one in found.confusions} >= {("hop", "skip")}
+
+
+def test_refusals_are_counted_by_action_and_of_nothing() -> None:
+    first = draft()
+    read, number = probe(2)
+    clip = np.arange(len(number)) // 2
+    target = np.where(number == 0, 3, 4)  # the second place is one of nothing
+    rows = first.rows(read, target, clip // 2, clip, np.full(len(number), -1.0))
+    learned = learn(first, ("x",), rows)
+    none, all_ = (with_refusals(estimate(learned), learned, KNOWN, at) for at in (-1.0, 2.0))
+    assert (none.refused, none.nothing_refused) == ({"x": 0.0}, 0.0)
+    assert (all_.refused, all_.nothing_refused) == ({"x": 1.0}, 1.0)
+    between = with_refusals(estimate(learned), learned, KNOWN, 0.8)
+    assert between.nothing_refused is not None
+    assert between.nothing_refused > between.refused["x"]
 
 
 def test_thresholds_only_fall() -> None:

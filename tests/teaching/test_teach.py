@@ -103,7 +103,7 @@ def test_it_knows_old_and_new(
     assert card.sources == groups == {"BalanceBeam": 2, "BoxingSpeedBag": 2}
     assert any("few clips of BalanceBeam (3), BoxingSpeedBag (3)" in one for one in card.warnings)
     share, left_out = card.estimate["BalanceBeam"], card.left_out["BalanceBeam"]
-    line = f"| BalanceBeam | {share:.2f} | {left_out:.2f} | 3 | 2 |"
+    line = f"| BalanceBeam | {share:.2f} | {left_out:.2f} | {card.refused[NEW[0]]:.2f} | 3 | 2 |"
     assert line in (bundle.path / "README.md").read_text().splitlines()
 
 

@@ -128,14 +128,17 @@ class TaughtCard(Strict):
     """What `teach` added to which bundle, and its own estimate.
 
     left_out is leave-one-source-out recall by label, on so many clips of so many sources; estimate
-    what that lets expect of all of them together; then what was taken for what, and the recall of
-    older actions before and after.
+    what that lets expect of all of them together; refused the share that the OOD score of fits
+    without the source calls no known action, by label and of the clips of nothing; then what was
+    taken for what, and the recall of older actions before and after.
     """
 
     base: str
     labels: tuple[str, ...]
     estimate: dict[str, Fraction]
     left_out: dict[str, Fraction]
+    refused: dict[str, Fraction]
+    nothing_refused: Fraction | None
     clips: dict[str, Count]
     sources: dict[str, Count]
     confusions: tuple[ConfusionCard, ...]

@@ -64,10 +64,13 @@ def _figures(figures: tuple[FigureCard, ...], said: Said) -> Iterator[str]:
 def _taught(taught: TaughtCard, said: Said) -> Iterator[str]:
     yield f"Made from {said(taught.base)} by `actionstream teach`."
     if taught.estimate:
-        yield from ("", "| action | to expect elsewhere | each source left out | clips | sources |")
-        yield "|---|---|---|---|---|"
+        yield from (
+            "",
+            "| action | to expect elsewhere | each source left out | refused | clips | sources |",
+        )
+        yield "|---|---|---|---|---|---|"
     for label, share in taught.estimate.items():
-        rests = f"{taught.clips[label]} | {taught.sources[label]}"
+        rests = f"{taught.refused[label]:.2f} | {taught.clips[label]} | {taught.sources[label]}"
         yield f"| {said(label)} | {share:.2f} | {taught.left_out[label]:.2f} | {rests} |"
     if taught.old_before is not None and taught.old_after is not None:
         told = f"{taught.old_before:.3f} before, {taught.old_after:.3f} with the taught ones"

@@ -106,8 +106,11 @@ def _table(found: Estimate) -> Iterator[str]:
     width = max(len(label) for label in found.recall)
     for label, share in found.recall.items():
         rests = f"{found.clips[label]} clips of {found.sources[label]} places"
-        yield f"  {label:<{width}}  {share:4.0%}  {rests}"
+        refused = f", {found.refused[label]:.0%} refused as no known action"
+        yield f"  {label:<{width}}  {share:4.0%}  {rests}{refused if found.refused[label] else ''}"
     yield f"  {'mean':<{width}}  {found.mean_recall:4.0%}"
+    if found.nothing_refused is not None:
+        yield f"clips of nothing: {found.nothing_refused:.0%} refused as no known action"
     if found.old_before is not None and found.old_after is not None:
         yield f"actions known before: {found.old_before:.1%} before, {found.old_after:.1%} now"
     for one in found.confusions[:_MOST_CONFUSIONS]:

@@ -18,7 +18,7 @@ Ints = NDArray[np.integer]
 
 TAUGHT_WEIGHT = 200.0
 """Of all clips of a taught action together; a full action of the shipped bundles has about 75."""
-NOTHING_WEIGHT = 1.0
+NOTHING_WEIGHT = 5.0
 """Of one clip of nothing."""
 FREELY = 5
 """So many new actions are balanced with the old ones as equals."""
@@ -152,12 +152,14 @@ class Learned:
     rows:       `closed` is of fits without the row's source.
     before:     the same before it learned.
     same_place: of fits without the row's clip, which had others of its source.
+    first_new:  the row from which on they are those of new clips.
     """
 
     draft: Draft
     rows: Rows
     before: Floats
     same_place: Floats
+    first_new: int
 
 
 def learn(draft: Draft, labels: Sequence[str], new: Rows) -> Learned:
@@ -195,7 +197,7 @@ def learn(draft: Draft, labels: Sequence[str], new: Rows) -> Learned:
     names = (*draft.labels, *labels)
     memory = memorise(draft.memory, learned)
     made = Draft(names, layers, memory, (*draft.taught, *labels))
-    return Learned(made, learned, rows.closed, same_place)
+    return Learned(made, learned, rows.closed, same_place, len(kept))
 
 
 def not_told(scores: Floats, target: Ints, columns: Ints, shift: Floats) -> NDArray[np.bool_]:

@@ -6,7 +6,7 @@ Source: Stone 1974, "Cross-Validatory Choice and Assessment of Statistical Predi
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -50,6 +50,9 @@ class Estimate:
     old_before, old_after: share of the memory's windows of older actions that get their label,
                 without the taught actions and with them; None where there are none.
     warnings:   in words, what to doubt.
+    refused:    by taught label: share of its clips that the OOD score of a fit without their source
+                calls no known action, whatever label they get.
+    nothing_refused: the same of the new clips of no action; None where there are none.
     """
 
     left_out: Mapping[str, float]
@@ -60,6 +63,8 @@ class Estimate:
     old_before: float | None
     old_after: float | None
     warnings: tuple[str, ...]
+    refused: Mapping[str, float] = field(default_factory=dict)
+    nothing_refused: float | None = None
 
     @property
     def mean_recall(self) -> float:
@@ -134,6 +139,25 @@ def by_clip(rows: Rows, chances: Floats) -> tuple[NDArray[np.int64], Floats]:
     return (
         np.array([rows.target[part[0]] for part in own]),
         np.stack([chances[part].mean(axis=0) for part in own]),
+    )
+
+
+def with_refusals(
+    found: Estimate, learned: Learned, known: Mapping[str, Any], known_threshold: float
+) -> Estimate:
+    """The estimate with the shares that are refused."""
+    rows, labels = learned.rows, learned.draft.labels
+    scores = known_scores(rows.closed, rows.order, rows.moves, known)
+    target, means = by_clip(rows, scores)
+    refused = means < known_threshold
+    new = rows.clip[learned.first_new :].min()
+    nothing = (target == len(labels)) & (np.unique(rows.clip) >= new)
+    return replace(
+        found,
+        refused={
+            label: float(refused[target == labels.index(label)].mean()) for label in found.recall
+        },
+        nothing_refused=float(refused[nothing].mean()) if nothing.any() else None,
     )
 
 

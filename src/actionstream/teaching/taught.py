@@ -29,7 +29,13 @@ from actionstream.errors import BundleError, DatasetError
 from actionstream.progress import Progress
 from actionstream.recognizer import Recognizer
 from actionstream.teaching.draft import Draft, learn
-from actionstream.teaching.estimate import Calibration, Estimate, calibrate, estimate
+from actionstream.teaching.estimate import (
+    Calibration,
+    Estimate,
+    calibrate,
+    estimate,
+    with_refusals,
+)
 from actionstream.teaching.head import PATHS, HeadGraph
 from actionstream.teaching.windows import NewClip, NewClips, gather, read_all
 
@@ -127,6 +133,12 @@ class Taught:
         training = old.training.model_dump()
         for key in ("clips_per_label", "groups_per_label"):
             training[key] = {k: v for k, v in training[key].items() if k in labels}
+        if self.estimate is not None:
+            training["clips_per_label"] |= self.estimate.clips
+            training["groups_per_label"] |= (
+                self.estimate.sources if old.training.groups_per_label else {}
+            )
+            training["clips"] = sum(training["clips_per_label"].values())
         fields = old.model_dump() | {
             "schema_version": SCHEMA_VERSION,
             "name": name,
@@ -155,6 +167,8 @@ class Taught:
             labels=self.draft.taught,
             estimate=dict(found.recall),
             left_out=dict(found.left_out),
+            refused=dict(found.refused),
+            nothing_refused=found.nothing_refused,
             clips=dict(found.clips),
             sources=dict(found.sources),
             confusions=pairs,
@@ -168,12 +182,13 @@ def _kept(old: TaughtCard | None, base: str, labels: tuple[str, ...]) -> TaughtC
     """What is left of an earlier estimate when some actions went out."""
     if old is None:
         return TaughtCard(
-            base=base, labels=labels, estimate={}, left_out={}, clips={}, sources={},
-            confusions=(), old_before=None, old_after=None, warnings=(),
+            base=base, labels=labels, estimate={}, left_out={}, refused={},
+            nothing_refused=None, clips={}, sources={}, confusions=(),
+            old_before=None, old_after=None, warnings=(),
         )  # fmt: skip
     figures = {
         name: {label: value for label, value in getattr(old, name).items() if label in labels}
-        for name in ("estimate", "left_out", "clips", "sources")
+        for name in ("estimate", "left_out", "refused", "clips", "sources")
     }
     gone = set(old.labels) - set(labels)
     confusions = tuple(one for one in old.confusions if not {one.label, one.said} & gone)
@@ -239,6 +254,7 @@ def teach_windows(
     found = estimate(learned, chosen.guessed)
     card = base.bundle.card
     calibration = calibrate(learned, graph.known, card.threshold, card.known_threshold)
+    found = with_refusals(found, learned, graph.known, calibration.known_threshold)
     return replace(base, draft=learned.draft, calibration=calibration, estimate=found)
 
 
