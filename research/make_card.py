@@ -149,6 +149,7 @@ def card(
                 "dropout": 0.3,
                 "input_dropout": 0.2,
                 "both_ways": True,
+                "signed_root": True,
             },
         },
         "spacing_seconds": numbers["spacing_seconds"],
