@@ -118,7 +118,14 @@ class VideoCrashedError(VideoError, RuntimeError):
 
 
 class VideoWriteError(ActionstreamError, OSError):
-    """An output file that cannot be written."""
+    """An output file that cannot be written. `errno` is the system's, where it was the system."""
+
+    def __init__(self, message: str, number: int | None = None) -> None:
+        super().__init__(message)
+        self.errno = number
+
+    def __reduce__(self) -> tuple[type[VideoWriteError], tuple[str, int | None]]:
+        return type(self), (str(self), self.errno)
 
 
 class FrameError(ActionstreamError, ValueError):

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import errno
+import pickle
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from clips import make_clip, make_sound
+from damage import scrambled_sound
 
 from actionstream.app import jobs, words
 from actionstream.app.jobs import Job, JobQueue, QueueFullError
 from actionstream.app.visitor import Quota, Visitor
-from actionstream.errors import VideoWriteError
-from actionstream.recognizer import Recognizer
-from actionstream.results import Notice
-from actionstream.video import probe
+from actionstream.app.work import Convert, Draw
+from actionstream.batch.worker import ProcessLimits, Setup, Worker
+from actionstream.errors import VideoCrashedError, VideoError, VideoTooLargeError, VideoWriteError
+from actionstream.video import Limits, VideoReader, probe
 from actionstream.video.transcode import browser_playable
+from actionstream.video.writer import explain_writing
+
+MODEL = Setup(threads=1)
 
 
 def plenty() -> None:
@@ -42,12 +49,12 @@ def finish(job: Job, seconds: float = 60.0) -> Job:
 
 @pytest.mark.clips
 def test_a_video_is_read_drawn_and_made_playable(
-    queue: JobQueue, model: Recognizer, ucf101_clip: Callable[..., Path], tmp_path: Path
+    queue: JobQueue, ucf101_clip: Callable[..., Path], tmp_path: Path
 ) -> None:
     source = tmp_path / "0123.mp4"
     source.write_bytes(ucf101_clip("PlayingPiano").read_bytes())
     job = Job("piano.mp4", source)
-    queue.submit(job, lambda: model, visitor="somebody")
+    queue.submit(job, lambda: MODEL, visitor="somebody")
     assert finish(job).stage == "done"
     assert job.answer is not None
     assert (job.answer.label, job.answer.source) == ("PlayingPiano", "piano.mp4")
@@ -57,18 +64,16 @@ def test_a_video_is_read_drawn_and_made_playable(
     assert probe(job.annotated).width == probe(source).width
 
 
-def test_an_old_codec_gets_a_copy_for_the_browser(
-    queue: JobQueue, model: Recognizer, tmp_path: Path
-) -> None:
+def test_an_old_codec_gets_a_copy_for_the_browser(queue: JobQueue, tmp_path: Path) -> None:
     job = Job("old.avi", make_clip(tmp_path / "old.avi", codec="mpeg4", frames=30))
-    queue.submit(job, lambda: model, visitor="somebody")
+    queue.submit(job, lambda: MODEL, visitor="somebody")
     assert finish(job).stage == "done"
     assert job.original not in (None, job.source)
     assert browser_playable(job.original or "")
 
 
 def test_broken_videos_are_explained_and_the_next_one_still_works(
-    queue: JobQueue, model: Recognizer, tmp_path: Path
+    queue: JobQueue, tmp_path: Path
 ) -> None:
     (tmp_path / "text.mp4").write_text("no video")
     (tmp_path / "empty.mp4").touch()
@@ -76,7 +81,7 @@ def test_broken_videos_are_explained_and_the_next_one_still_works(
     broken = [Job(name, tmp_path / name) for name in ("text.mp4", "empty.mp4", "sound.m4a")]
     good = Job("good.mp4", make_clip(tmp_path / "good.mp4"))
     for job in (*broken, good):
-        queue.submit(job, lambda: model, visitor="somebody")
+        queue.submit(job, lambda: MODEL, visitor="somebody")
     assert finish(good).stage == "done"
     assert [job.stage for job in broken] == ["failed"] * 3
     said = [words.problem(job) for job in broken]
@@ -85,28 +90,24 @@ def test_broken_videos_are_explained_and_the_next_one_still_works(
     assert "no picture" in said[2]
 
 
-def test_a_failure_of_the_program_itself_ends_one_job_only(
-    queue: JobQueue, model: Recognizer, tmp_path: Path
-) -> None:
-    def fail() -> Recognizer:
+def test_a_failure_of_the_program_itself_ends_one_job_only(queue: JobQueue, tmp_path: Path) -> None:
+    def fail() -> Setup:
         raise RuntimeError("on purpose")
 
     clip = make_clip(tmp_path / "clip.mp4")
     bad, good = Job("bad", clip), Job("good", clip)
     queue.submit(bad, fail, visitor="somebody")
-    queue.submit(good, lambda: model, visitor="somebody")
+    queue.submit(good, lambda: MODEL, visitor="somebody")
     assert finish(good).stage == "done"
     assert bad.stage == "failed"
     assert "on purpose" not in words.problem(bad)
 
 
-def test_a_job_is_left_soon_after_it_is_cancelled(
-    queue: JobQueue, model: Recognizer, tmp_path: Path
-) -> None:
+def test_a_job_is_left_soon_after_it_is_cancelled(queue: JobQueue, tmp_path: Path) -> None:
     long = make_clip(tmp_path / "long.mp4", frames=5000)
     first, second = Job("first", long), Job("second", long)
-    queue.submit(first, lambda: model, visitor="somebody")
-    queue.submit(second, lambda: model, visitor="somebody")
+    queue.submit(first, lambda: MODEL, visitor="somebody")
+    queue.submit(second, lambda: MODEL, visitor="somebody")
     while first.share == 0.0 and not first.finished:
         time.sleep(0.01)
     second.cancel()
@@ -119,33 +120,33 @@ def test_a_job_is_left_soon_after_it_is_cancelled(
 
 
 @pytest.mark.parametrize("leaves", [False, True])
-@pytest.mark.parametrize("writer", ["annotate", "to_browser_mp4"])
+@pytest.mark.parametrize("stage", [Draw, Convert])
 def test_a_file_that_appears_while_its_video_is_removed_goes_too(
-    writer: str,
+    stage: type,
     leaves: bool,
     queue: JobQueue,
-    model: Recognizer,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """`Visitor.remove` deletes what is there; a file may get its final name right afterwards."""
     visitor = Visitor.arrive(Quota(tmp_path, 10**9))
     clip = make_clip(tmp_path / "clip.mp4", codec="mpeg4", frames=60)
-    write = getattr(jobs, writer)
+    run = Worker.run
 
-    def write_late(source: Path, *rest: Any, **_: Any) -> tuple[Notice, ...]:
+    def run_late(worker: Worker, task: Any, **rest: Any) -> Any:
+        if not isinstance(task, stage):
+            return run(worker, task, **rest)
         if leaves:
             visitor.leave("its tab")
             visitor.folder.mkdir()
-            clip.rename(source)
+            clip.rename(task.source)
         else:
             job.cancel()
-        said: tuple[Notice, ...] = write(source, *(rest if writer == "annotate" else rest[:1]))
-        return said
+        return run(worker, task, source=rest["source"])
 
-    monkeypatch.setattr(jobs, writer, write_late)
+    monkeypatch.setattr(Worker, "run", run_late)
     with clip.open("rb") as data:
-        job = visitor.add("a.mp4", data, queue, lambda: model)
+        job = visitor.add("a.mp4", data, queue, lambda: MODEL)
     assert finish(job).stage == "cancelled"
     assert visitor.folder.exists() != leaves
     assert list(visitor.folder.glob("*")) == ([] if leaves else [job.source])
@@ -154,25 +155,25 @@ def test_a_file_that_appears_while_its_video_is_removed_goes_too(
 
 @pytest.mark.parametrize("size", [(4112, 2304), (2304, 4112)])
 def test_pictures_beyond_4k_are_refused_in_words(
-    size: tuple[int, int], queue: JobQueue, model: Recognizer, tmp_path: Path
+    size: tuple[int, int], queue: JobQueue, tmp_path: Path
 ) -> None:
     options = {"preset": "ultrafast"}
     job = Job("vast", make_clip(tmp_path / "vast.mp4", size=size, frames=2, options=options))
-    queue.submit(job, lambda: model, visitor="somebody")
+    queue.submit(job, lambda: MODEL, visitor="somebody")
     assert finish(job).stage == "failed"
     assert "up to about 4096×2304 pixels" in words.problem(job)
     assert job.answer is None
 
 
-def test_a_long_video_holds_up_no_other_visitor(model: Recognizer, tmp_path: Path) -> None:
+def test_a_long_video_holds_up_no_other_visitor(tmp_path: Path) -> None:
     queue = JobQueue(plenty)
     long = Job("long", make_clip(tmp_path / "long.mp4", frames=8000))
     short = Job("short", make_clip(tmp_path / "short.mp4", frames=30))
     try:
-        queue.submit(long, lambda: model, visitor="one")
+        queue.submit(long, lambda: MODEL, visitor="one")
         while long.share == 0.0:
             time.sleep(0.01)
-        queue.submit(short, lambda: model, visitor="other")
+        queue.submit(short, lambda: MODEL, visitor="other")
         assert finish(short).stage == "done"
         assert long.stage == "reading"
         share = long.share
@@ -183,14 +184,12 @@ def test_a_long_video_holds_up_no_other_visitor(model: Recognizer, tmp_path: Pat
     assert long.stage == "cancelled"
 
 
-def test_a_visitors_own_videos_come_one_after_the_other(
-    queue: JobQueue, model: Recognizer, tmp_path: Path
-) -> None:
+def test_a_visitors_own_videos_come_one_after_the_other(queue: JobQueue, tmp_path: Path) -> None:
     first = Job("first", make_clip(tmp_path / "long.mp4", frames=8000))
     second = Job("second", make_clip(tmp_path / "short.mp4", frames=30))
     other = Job("other", second.source)
     for job, visitor in ((first, "one"), (second, "one"), (other, "other")):
-        queue.submit(job, lambda: model, visitor=visitor)
+        queue.submit(job, lambda: MODEL, visitor=visitor)
     assert finish(other).stage == "done"
     assert (first.finished, second.stage) == (False, "waiting")
     first.cancel()
@@ -198,14 +197,14 @@ def test_a_visitors_own_videos_come_one_after_the_other(
 
 
 def test_a_copy_that_takes_all_room_is_given_up(
-    model: Recognizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(jobs, "CHECK_SECONDS", 0.0)
     clip = make_clip(tmp_path / "clip.mp4", size=(320, 240), frames=400)
     queue = JobQueue(Quota(tmp_path, clip.stat().st_size).check)
     job = Job("clip", clip)
     try:
-        queue.submit(job, lambda: model, visitor="one")
+        queue.submit(job, lambda: MODEL, visitor="one")
         assert finish(job).stage == "done"
     finally:
         queue.close()
@@ -215,32 +214,94 @@ def test_a_copy_that_takes_all_room_is_given_up(
     assert list(tmp_path.iterdir()) == [clip]
 
 
-def test_an_answer_is_kept_whatever_happens_to_the_video(
-    queue: JobQueue, model: Recognizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(*_: Any, **__: Any) -> None:
-        raise VideoWriteError("annotated.mp4") from OSError(errno.ENOSPC, "no space left")
-
-    monkeypatch.setattr(jobs, "annotate", fail)
+def test_an_answer_is_kept_whatever_happens_to_the_video(queue: JobQueue, tmp_path: Path) -> None:
     job = Job("clip", make_clip(tmp_path / "clip.mp4"))
-    queue.submit(job, lambda: model, visitor="somebody")
+    job.output("annotated").mkdir()
+    queue.submit(job, lambda: MODEL, visitor="somebody")
     assert finish(job).stage == "done"
     assert job.answer is not None
     assert (job.annotated, job.original) == (None, job.source)
+    assert isinstance(job.error, VideoWriteError)
+    assert "something went wrong" in words.problem(job).lower()
+
+
+def test_a_full_disk_is_told(tmp_path: Path) -> None:
+    """The error of the worker's process says so here, too."""
+    job = Job("clip", make_clip(tmp_path / "clip.mp4"))
+    job.fail(pickle.loads(pickle.dumps(explain_writing(tmp_path, OSError(errno.ENOSPC, "full")))))
     assert words.problem(job) == "The server's disk is full."
 
 
-def test_what_could_not_go_along_is_told(
-    queue: JobQueue, model: Recognizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.skipif(sys.platform != "linux", reason="kills processes of this one")
+@pytest.mark.parametrize("stage", ["reading", "drawing"])
+def test_the_death_of_its_process_costs_one_video(
+    stage: str, queue: JobQueue, tmp_path: Path
 ) -> None:
-    notice = Notice("sound", "the sound could not be copied")
-    monkeypatch.setattr(jobs, "annotate", lambda *_, **__: (notice,))
-    monkeypatch.setattr(jobs, "to_browser_mp4", lambda *_, **__: (notice,))
-    job = Job("old.avi", make_clip(tmp_path / "old.avi", codec="mpeg4", frames=60))
-    queue.submit(job, lambda: model, visitor="somebody")
-    assert finish(job).notices == (notice,)
+    long = make_clip(tmp_path / "long.mp4", frames=1000)
+    first, second = Job("first", long), Job("second", make_clip(tmp_path / "short.mp4"))
+    queue.submit(first, lambda: MODEL, visitor="somebody")
+    queue.submit(second, lambda: MODEL, visitor="somebody")
+    while not (first.stage == stage and first.share > 0):
+        time.sleep(0.01)
+    kill_workers()
+    assert finish(second).stage == "done"
+    assert isinstance(first.error, VideoCrashedError)
+    assert "failed on the server" in words.problem(first)
+    assert (first.answer is None) == (stage == "reading")
+    assert first.stage == ("failed" if stage == "reading" else "done")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux counts addresses")
+def test_memory_beyond_the_limit_costs_one_video(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pictures of 9 megapixels take 28 MB as RGB, and the decoder keeps several."""
+    plain = pytest.importorskip("plain_bundle", reason="needs the extra 'test'").plain_bundle
+    small = Setup(model=plain(tmp_path / "bundle"), threads=1)
+    monkeypatch.setattr(jobs, "PROCESS", ProcessLimits(memory_bytes=60 << 20))
+    options = {"preset": "ultrafast"}
+    vast = make_clip(tmp_path / "vast.mp4", size=(4096, 2304), frames=6, options=options)
+    first, second = Job("first", vast), Job("second", make_clip(tmp_path / "short.mp4"))
+    queue = JobQueue(plenty)
+    try:
+        for job in (first, second):
+            queue.submit(job, lambda: small, visitor="somebody")
+        finish(second)
+    finally:
+        queue.close()
+    assert (first.stage, first.answer) == ("failed", None)
+    assert isinstance(first.error, VideoError)
+    assert second.answer is not None, second.error
+
+
+def kill_workers() -> None:
+    for child in psutil.Process().children():
+        if "spawn_main" in " ".join(child.cmdline()):
+            child.kill()
+
+
+def test_what_could_not_go_along_is_told(queue: JobQueue, tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "noise.ts", frames=60, audio="aac")
+    scrambled_sound(clip, every=2)
+    job = Job("noise.ts", clip)
+    queue.submit(job, lambda: MODEL, visitor="somebody")
+    assert [notice.kind for notice in finish(job).notices] == ["sound"]
+    assert job.annotated is not None
+    assert job.original not in (None, job.source)
     assert job.reading is not None, "the answer so far"
     assert job.reading.time_seconds > 1
+
+
+def test_too_many_pixels_in_all_are_refused_in_words(
+    tmp_path: Path,
+) -> None:
+    clip = make_clip(tmp_path / "clip.mp4", frames=20)
+    with pytest.raises(VideoTooLargeError, match="more than 46080 pixels together"):
+        list(VideoReader(clip, limits=Limits(max_total_pixels=15 * 64 * 48)))
+    assert len(list(VideoReader(clip, limits=Limits(max_total_pixels=20 * 64 * 48)))) == 20
+    job = Job("clip", clip)
+    job.fail(VideoTooLargeError("clip", "whatever"))
+    assert "A smaller or shorter copy" in words.problem(job)
 
 
 def test_the_time_left_follows_from_the_pace(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -260,40 +321,40 @@ def test_the_time_left_follows_from_the_pace(monkeypatch: pytest.MonkeyPatch) ->
     assert job.seconds_left() is None
 
 
-def test_the_place_in_the_queue_is_told(queue: JobQueue, model: Recognizer, tmp_path: Path) -> None:
+def test_the_place_in_the_queue_is_told(queue: JobQueue, tmp_path: Path) -> None:
     long = make_clip(tmp_path / "long.mp4", frames=5000)
     first, second, third = (Job(name, long) for name in ("first", "second", "third"))
     for job in (first, second, third):
-        queue.submit(job, lambda: model, visitor="somebody")
+        queue.submit(job, lambda: MODEL, visitor="somebody")
     while first.stage == "waiting":
         time.sleep(0.01)
     assert [queue.before(job) for job in (first, second, third)] == [0, 0, 1]
 
 
 def test_a_full_queue_says_so(
-    queue: JobQueue, model: Recognizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    queue: JobQueue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(jobs, "MOST_WAITING", 1)
     small = JobQueue(plenty)
     try:
         long = make_clip(tmp_path / "long.mp4", frames=2000)
         first, second, third = (Job(name, long) for name in ("first", "second", "third"))
-        small.submit(first, lambda: model, visitor="somebody")
+        small.submit(first, lambda: MODEL, visitor="somebody")
         while first.stage == "waiting":
             time.sleep(0.01)
-        small.submit(second, lambda: model, visitor="somebody")
+        small.submit(second, lambda: MODEL, visitor="somebody")
         with pytest.raises(QueueFullError, match="1 videos are waiting"):
-            small.submit(third, lambda: model, visitor="somebody")
+            small.submit(third, lambda: MODEL, visitor="somebody")
     finally:
         small.close()
 
 
-def test_closing_leaves_the_job_in_hand(model: Recognizer, tmp_path: Path) -> None:
+def test_closing_leaves_the_job_in_hand(tmp_path: Path) -> None:
     queue = JobQueue(plenty)
     clip = make_clip(tmp_path / "long.mp4", frames=5000)
     running, waiting = Job("running", clip), Job("waiting", clip)
-    queue.submit(running, lambda: model, visitor="somebody")
-    queue.submit(waiting, lambda: model, visitor="somebody")
+    queue.submit(running, lambda: MODEL, visitor="somebody")
+    queue.submit(waiting, lambda: MODEL, visitor="somebody")
     while running.stage == "waiting":
         time.sleep(0.01)
     queue.close()

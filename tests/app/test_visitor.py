@@ -11,8 +11,8 @@ import pytest
 
 from actionstream.app.jobs import JobQueue, QuotaExceededError
 from actionstream.app.visitor import MOST_VIDEOS, Quota, TooManyVideosError, Visitor
+from actionstream.batch.worker import Setup
 from actionstream.errors import BundleError
-from actionstream.recognizer import Recognizer
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def quota(tmp_path: Path) -> Quota:
     return Quota(tmp_path, 1_000_000)
 
 
-def no_model() -> Recognizer:
+def no_model() -> Setup:
     raise BundleError("none", ["not needed here"])
 
 

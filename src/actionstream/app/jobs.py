@@ -1,40 +1,37 @@
-"""Uploaded videos and the queue of them: first come, first served, one of a visitor at a time."""
+"""Uploaded videos and the queue of them: first come, first served, one of a visitor at a time.
+
+What strangers send is opened, read and drawn in worker processes with limits (`work`): a video that
+takes too much, hangs or crashes its decoder costs one visitor one error.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import shutil
-import sys
 import threading
 import time
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol, TypeVar
 
+from actionstream.app.work import PROCESS, Convert, Draw, Read
+from actionstream.batch.worker import Setup, Work, Worker
 from actionstream.concurrency import Closing
-from actionstream.draw.annotate import annotate
 from actionstream.errors import VideoError
-from actionstream.progress import Progress, share
-from actionstream.recognizer import Recognizer
+from actionstream.progress import share
 from actionstream.results import Answer, Notice, Reading
-from actionstream.video import Limits
-from actionstream.video.transcode import browser_playable, to_browser_mp4
 
 MOST_WAITING = 64
 """Videos of all visitors that may wait at once."""
 
 WORKERS = 2
-"""Videos, of as many visitors, that are worked on at once. One of 4096x2304 takes about 1 GB."""
+"""Videos, of as many visitors, that are worked on at once, each in a process of its own. One of
+4096x2304 takes about 1 GB."""
 
-NICENESS = 5
-"""How far these threads stand back for cameras, where the system knows that of threads (Linux)."""
-
-LIMITS = Limits(max_frame_pixels=4096 * 2304)
-"""What a stranger's video may cost. A few hundred kilobytes of H.264 can hold pictures of
-8192x8192, and drawing on those takes 4.5 GB."""
+IDLE_SECONDS = 300.0
+"""After so long without a video a worker process is ended; the next one starts it anew."""
 
 CHECK_SECONDS = 1.0
 """How often the quota is looked at while videos are written."""
@@ -45,6 +42,8 @@ END_SECONDS = 10.0
 Stage = Literal["waiting", "reading", "drawing", "converting", "done", "failed", "cancelled"]
 FINISHED: frozenset[Stage] = frozenset({"done", "failed", "cancelled"})
 OUTPUTS = ("annotated", "browser")
+
+Result = TypeVar("Result")
 
 _log = logging.getLogger(__name__)
 
@@ -132,9 +131,12 @@ class Job:
         self.check()
         self.stage, self.share, self._began = stage, 0.0, time.monotonic()
 
-    def follow(self, reading: Reading) -> None:
-        """The newest reading of a video that is being read."""
-        self.reading = reading
+    def hear(self, event: Reading | tuple[float, float | None]) -> None:
+        """What the work tells: the newest reading, or how far the stage has come."""
+        if isinstance(event, Reading):
+            self.reading = event
+        else:
+            self.report(*event)
 
     def fail(self, error: Exception) -> None:
         """Something went wrong; the first such thing is told."""
@@ -160,12 +162,12 @@ class Job:
 @dataclass(frozen=True, slots=True)
 class _Item:
     job: Job
-    model: Callable[[], Recognizer]
+    model: Callable[[], Setup]
     visitor: Hashable
 
 
 class JobQueue(Closing):
-    """Owns WORKERS threads that work on videos.
+    """Owns WORKERS threads, each with a process that works on videos.
 
     A visitor's videos come one after the other, so that many of one visitor, or a film of hours,
     leave a thread for the others.
@@ -187,8 +189,8 @@ class JobQueue(Closing):
         for thread in self._threads:
             thread.start()
 
-    def submit(self, job: Job, model: Callable[[], Recognizer], *, visitor: Hashable) -> None:
-        """Queue a job of this visitor; `model` is called in the queue's thread.
+    def submit(self, job: Job, model: Callable[[], Setup], *, visitor: Hashable) -> None:
+        """Queue a job of this visitor; `model` is called in the queue's thread and says which.
 
         Raises:
             QueueFullError: MOST_WAITING videos wait already.
@@ -219,15 +221,14 @@ class JobQueue(Closing):
             thread.join(max(deadline - time.monotonic(), 0.0))
 
     def _run(self) -> None:
-        if sys.platform == "linux":
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
-        while (item := self._next()) is not None:
-            item.job.stage = self._finish(item)
-            with self._changed:
-                del self._running[item.visitor]
-                self._changed.notify_all()
+        with _Worker() as worker:
+            while (item := self._next(worker)) is not None:
+                item.job.stage = self._finish(item, worker)
+                with self._changed:
+                    del self._running[item.visitor]
+                    self._changed.notify_all()
 
-    def _next(self) -> _Item | None:
+    def _next(self, worker: _Worker) -> _Item | None:
         """The first waiting video of a visitor who has none in hand; None when closing."""
         with self._changed:
             while not self._closing:
@@ -236,14 +237,15 @@ class JobQueue(Closing):
                         self._waiting.remove(item)
                         self._running[item.visitor] = item.job
                         return item
-                self._changed.wait()
+                if not self._changed.wait(IDLE_SECONDS):
+                    worker.close()
         return None
 
-    def _finish(self, item: _Item) -> Stage:
+    def _finish(self, item: _Item, worker: _Worker) -> Stage:
         """Work on it; the stage in which it ends. What goes wrong ends this job only."""
         job = item.job
         try:
-            self._work(job, item.model())
+            self._work(job, worker.with_model(item.model()))
             job.check()  # cancelled while the last file got its name: nobody has removed that
         except Cancelled:
             job.discard()
@@ -252,26 +254,41 @@ class JobQueue(Closing):
             job.fail(error)
         return "failed" if job.answer is None else "done"
 
-    def _work(self, job: Job, model: Recognizer) -> None:
+    def _work(self, job: Job, worker: Worker) -> None:
         looked = time.monotonic()
 
-        def progress(done: float, total: float | None, _: str) -> None:
+        def check() -> None:
             nonlocal looked
-            job.report(done, total)
+            job.check()
             if time.monotonic() - looked >= CHECK_SECONDS:
                 looked = time.monotonic()
                 self._check_quota()
 
+        def run(task: Work[Result]) -> Result:
+            return worker.run(task, source=job.name, tell=job.hear, check=check)
+
         job.begin("reading")
-        job.answer = answer = model.recognize(
-            job.source,
-            source=job.name,
-            progress=progress,
-            on_reading=job.follow,
-            limits=LIMITS,
-        )
-        _make(job, "drawing", lambda: _draw(job, answer, progress))
-        _make(job, "converting", lambda: _convert(job, progress))
+        job.answer = answer = run(Read(job.source, job.name))
+        _make(job, "drawing", lambda: _draw(job, run, answer))
+        _make(job, "converting", lambda: _convert(job, run))
+
+
+class _Worker(Closing):
+    """The worker process of one thread; another one where another model is asked for."""
+
+    def __init__(self) -> None:
+        self._setup: Setup | None = None
+        self._worker: Worker | None = None
+
+    def with_model(self, setup: Setup) -> Worker:
+        if self._worker is None or setup != self._setup:
+            self.close()
+            self._setup, self._worker = setup, Worker(setup, PROCESS)
+        return self._worker
+
+    def close(self) -> None:
+        if self._worker is not None:
+            self._worker.close()
 
 
 def _make(job: Job, stage: Stage, make: Callable[[], None]) -> None:
@@ -285,18 +302,18 @@ def _make(job: Job, stage: Stage, make: Callable[[], None]) -> None:
         job.fail(error)
 
 
-def _draw(job: Job, answer: Answer, progress: Progress) -> None:
+class _Run(Protocol):
+    def __call__(self, task: Work[Result], /) -> Result: ...
+
+
+def _draw(job: Job, run: _Run, answer: Answer) -> None:
     target = job.output("annotated")
-    job.notices += annotate(job.source, answer, target, progress=progress, limits=LIMITS)
+    job.notices += run(Draw(job.source, answer, target))
     job.annotated = target
 
 
-def _convert(job: Job, progress: Progress) -> None:
-    if browser_playable(job.source, limits=LIMITS):
-        job.original = job.source
-        return
+def _convert(job: Job, run: _Run) -> None:
     target = job.output("browser")
-    share_done = lambda part: progress(part, 1.0, job.name)  # noqa: E731
-    said = to_browser_mp4(job.source, target, share_done, limits=LIMITS)
-    job.notices += tuple(notice for notice in said if notice not in job.notices)
-    job.original = target
+    said = run(Convert(job.source, target))
+    job.original = job.source if said is None else target
+    job.notices += tuple(notice for notice in said or () if notice not in job.notices)

@@ -6,6 +6,8 @@ import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from actionstream.app.work import NICENESS
+from actionstream.batch.worker import Setup
 from actionstream.bundle.card import CARD_NAME
 from actionstream.bundle.folder import resolve, shipped
 from actionstream.errors import BusyError
@@ -63,6 +65,14 @@ class Models:
                 if name not in self._recognizers:
                     self._recognizers[name] = load(place)
         return self._recognizers[name]
+
+    def setup(self, name: str) -> Setup:
+        """How a worker process loads the model of this name.
+
+        Raises:
+            KeyError: there is no such name.
+        """
+        return Setup(model=self._place(name), niceness=NICENESS)
 
     def is_loaded(self, name: str) -> bool:
         return name in self._recognizers

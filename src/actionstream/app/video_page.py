@@ -67,7 +67,7 @@ def _take(visitor: Visitor, name: str, data: BinaryIO, size: int) -> str | None:
         return words.too_large(title, server.settings.max_upload_mb)
     try:
         chosen = state.model_name()
-        visitor.add(name, data, server.queue, lambda: server.models.recognizer(chosen))
+        visitor.add(name, data, server.queue, lambda: server.models.setup(chosen))
     except TooManyVideosError:
         return f"There are {MOST_VIDEOS} videos here already: remove one to add “{title}”."
     except QueueFullError:

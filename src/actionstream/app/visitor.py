@@ -18,7 +18,7 @@ from actionstream.app.camera_link import CameraLink
 from actionstream.app.jobs import Job, JobQueue, QuotaExceededError
 from actionstream.app.markup import readable
 from actionstream.app.settings import ROOM_A_VIDEO
-from actionstream.recognizer import Recognizer
+from actionstream.batch.worker import Setup
 
 MOST_VIDEOS = 20
 """Videos that one visitor may hold at once."""
@@ -55,9 +55,7 @@ class Visitor:
         """A new visitor with a new folder below the quota's."""
         return cls(Path(tempfile.mkdtemp(dir=quota.root)), quota)
 
-    def add(
-        self, name: str, data: BinaryIO, queue: JobQueue, model: Callable[[], Recognizer]
-    ) -> Job:
+    def add(self, name: str, data: BinaryIO, queue: JobQueue, model: Callable[[], Setup]) -> Job:
         """Keep a video under a random name and queue it.
 
         Raises:

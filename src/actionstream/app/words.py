@@ -18,8 +18,9 @@ _PROBLEMS: dict[VideoErrorKind, str] = {
     "no_video": "This file has no picture, only sound or other data.",
     "no_frames": "Not one picture of this video could be decoded; the file is probably damaged.",
     "unsupported": "This kind of video cannot be decoded here. MP4, MOV, AVI, MKV and WebM work.",
-    "too_large": "The pictures of this video are too large for this server: it takes up to about "
-    "4096×2304 pixels (4K). A smaller copy of it will work.",
+    "too_large": "This video is too large for this server: it takes pictures of up to about "
+    "4096×2304 pixels (4K), and the fewer of them the larger they are. A smaller or shorter copy "
+    "of it will work.",
     "timeout": "Reading this video took too long, so it was given up.",
     "crashed": "Reading this video failed on the server: it is damaged in a way that nothing can "
     "read. Other videos still work.",

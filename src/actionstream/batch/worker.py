@@ -18,6 +18,7 @@ import contextlib
 import mmap
 import multiprocessing
 import os
+import re
 import signal
 import sys
 import threading
@@ -38,6 +39,7 @@ from actionstream.errors import (
     VideoError,
     VideoTimeoutError,
     VideoTooLargeError,
+    VideoWriteError,
 )
 
 if TYPE_CHECKING:
@@ -48,6 +50,7 @@ STARTS = 3  # deaths in a row while loading; then something is wrong with more t
 GRACE_SECONDS = 3.0  # to unwind in: half-written files are removed
 TICK_SECONDS = 0.25  # how often it is looked whether to go on
 
+_NO_MEMORY = re.compile(r"bad_alloc|[Aa]llocate|[Ii]nsufficient memory")  # ONNX Runtime, OpenCV
 _STATM = Path("/proc/self/statm")
 
 Result = TypeVar("Result", covariant=True)
@@ -62,12 +65,16 @@ class Work(Protocol[Result]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setup:
-    """The model of a worker, as `recognizer.load` takes it."""
+    """The model of a worker, as `recognizer.load` takes it.
+
+    niceness: how far the process stands back for others, where the system knows that.
+    """
 
     model: str | Path | None = None
     engine: EngineName = "onnx"
     threads: int | None = None
     device: str | None = None
+    niceness: int = 0
 
     def load(self) -> Recognizer:
         from actionstream.recognizer import load
@@ -120,7 +127,7 @@ class Worker(Closing):
         Raises:
             VideoTimeoutError, VideoTooLargeError: the task passed a limit.
             VideoCrashedError: the process died.
-            VideoError: whatever the task raised, as one.
+            VideoError, VideoWriteError: whatever the task raised, as one of them.
             EngineError, BundleError: no worker can load the model.
         """
         self._ensure(check)
@@ -226,7 +233,7 @@ class _Done:
     """What came of a task, and whether the process can take another one."""
 
     result: Any = None
-    error: VideoError | None = None
+    error: ActionstreamError | None = None
     fit: bool = True
 
 
@@ -273,6 +280,8 @@ def _serve(work: Connection, lifeline: Connection, setup: Setup, memory: int | N
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _unwind)
     threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
+    if hasattr(os, "nice"):
+        os.nice(setup.niceness)
     with contextlib.suppress(EOFError, OSError):  # the parent is gone
         try:
             model = setup.load()
@@ -292,14 +301,14 @@ def _attempt(task: Work[Any], source: str, model: Recognizer, tell: Tell) -> _Do
         return _Done(task(model, tell))
     except VideoTooLargeError as error:
         return _Done(error=error, fit=False)
-    except VideoError as error:
+    except (VideoError, VideoWriteError) as error:
         return _Done(error=error)
-    except MemoryError:
-        cause = "needs more memory than one video may take"
-        return _Done(error=VideoTooLargeError(source, cause), fit=False)
     except ConnectionError:  # the parent is gone
         raise
     except Exception as error:  # noqa: BLE001  whatever it is, it goes to the parent
+        if isinstance(error, MemoryError) or _NO_MEMORY.search(str(error)):
+            cause = "needs more memory than one video may take"
+            return _Done(error=VideoTooLargeError(source, cause), fit=False)
         return _Done(error=unexpected(source, error), fit=False)
 
 

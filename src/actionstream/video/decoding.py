@@ -52,7 +52,7 @@ class Decoder:
         self._source, self._container, self._stream = source, container, stream
         self._limits = limits
         self._context = stream.codec_context
-        self._failures = 0
+        self._failures = self._pixels = 0
         self._order = DisplayOrder()
         self._first: list[Packet[VideoStream]] = []
         self._packets_ahead = self._packets()
@@ -149,6 +149,11 @@ class Decoder:
     def _checked(self, frames: list[VideoFrame]) -> Iterator[VideoFrame]:
         for frame in frames:
             check_pixels(self._source, frame.width, frame.height, self._limits)
+            self._pixels += frame.width * frame.height
+            most = self._limits.max_total_pixels
+            if most is not None and self._pixels > most:
+                cause = f"its frames have more than {most} pixels together"
+                raise VideoTooLargeError(self._source, cause)
             self._failures = 0
             self.corrupt_packets += frame.is_corrupt
             yield frame

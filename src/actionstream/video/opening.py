@@ -296,12 +296,13 @@ def _is_new(folder: Path, seen: set[str]) -> bool:
 class Limits:
     """Bounds for one source.
 
-    `max_file_bytes` None means that a file may be of any length: it is streamed. A file or a
-    frame over its limit raises VideoTooLargeError, a slow one VideoTimeoutError. Past a limit of
-    consecutive damage the rest of the source is given up and it counts as truncated.
+    `max_file_bytes` None means that a file may be of any length: it is streamed. What is over a
+    limit raises VideoTooLargeError, what is slow VideoTimeoutError. Past a limit of consecutive
+    damage the rest of the source is given up and it counts as truncated.
     """
 
     max_frame_pixels: int = 8192 * 8192  # twice 8K UHD; 200 MB as RGB
+    max_total_pixels: int | None = None  # of all frames that are decoded
     max_file_bytes: int | None = None
     open_timeout_seconds: float = 30.0  # reading the header and finding the streams
     read_timeout_seconds: float = 30.0  # waiting for one packet

@@ -315,4 +315,4 @@ def explain_writing(path: Path, error: OSError | av.FFmpegError) -> VideoWriteEr
     """The error of this package for one while writing `path`, which it names."""
     if isinstance(error, VideoWriteError):
         return error
-    return VideoWriteError(f"{path}: {getattr(error, 'strerror', None) or error}")
+    return VideoWriteError(f"{path}: {getattr(error, 'strerror', None) or error}", error.errno)
