@@ -164,8 +164,8 @@ class Worker(Closing):
         self._process = None
 
     def _ensure(self, check: Callable[[], None]) -> None:
-        if self._process is not None and self._process.is_alive():
-            return
+        if self._process is not None and self._process.is_alive() and not self._work.poll():
+            return  # an idle process says nothing: what is there to hear is its end
         try:
             for _ in range(STARTS):
                 self.close()
