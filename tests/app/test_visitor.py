@@ -36,6 +36,7 @@ def test_files_are_private_and_under_random_names(queue: JobQueue, quota: Quota)
     job = visitor.add("../../evil name.MP4", io.BytesIO(b"abc"), queue, no_model)
     assert job.source.parent == visitor.folder != other.folder
     assert stat.S_IMODE(visitor.folder.stat().st_mode) == 0o700
+    assert stat.S_IMODE(job.source.stat().st_mode) == 0o600
     assert "evil" not in job.source.name
     assert job.source.suffix == ".mp4"
     assert job.source.read_bytes() == b"abc"

@@ -286,7 +286,9 @@ def test_a_name_that_is_no_text_comes_back_as_itself(predict: Predict, tmp_path:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
 def test_interrupted_what_is_finished_is_printed(
     number: int, code: int, videos: Path, tmp_path: Path, model_folder: Path
 ) -> None:

@@ -6,10 +6,7 @@ import asyncio
 import atexit
 import contextlib
 import logging
-import shutil
-import tempfile
 from dataclasses import dataclass, field
-from pathlib import Path
 from weakref import WeakValueDictionary
 
 import streamlit as st
@@ -18,6 +15,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 from actionstream.app.jobs import JobQueue
 from actionstream.app.models import Models
 from actionstream.app.settings import BYTES_PER_MB, Settings, read_settings
+from actionstream.app.storage import Storage
 from actionstream.app.visitor import Quota, Visitor
 from actionstream.errors import ActionstreamError, BundleError
 from actionstream.recognizer import Recognizer
@@ -39,13 +37,14 @@ class Server:
     models: Models
     queue: JobQueue
     quota: Quota
+    storage: Storage
     visitors: WeakValueDictionary[str, Visitor] = field(default_factory=WeakValueDictionary)
     """By their tokens; those who are here."""
 
     def close(self) -> None:
         self.queue.close()
         self.models.close()
-        shutil.rmtree(self.quota.root, ignore_errors=True)
+        self.storage.close()
 
 
 @st.cache_resource(show_spinner=False)
@@ -56,10 +55,10 @@ def server() -> Server:
         SettingError: the owner's settings cannot be used.
     """
     settings = read_settings()
-    root = Path(tempfile.mkdtemp(prefix="actionstream-"))
-    quota = Quota(root, settings.max_storage_mb * BYTES_PER_MB)
+    storage = Storage()
+    quota = Quota(storage.root, settings.max_storage_mb * BYTES_PER_MB)
     models = Models(settings.models, settings.max_sessions)
-    made = Server(settings, models, JobQueue(quota.check), quota)
+    made = Server(settings, models, JobQueue(quota.check), quota, storage)
     atexit.register(made.close)
     return made
 

@@ -123,6 +123,10 @@ def _safe_suffix(name: str) -> str:
     return suffix if suffix[1:].isascii() and suffix[1:].isalnum() and len(suffix) <= 6 else ""
 
 
+def _privately(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
 class Quota:
     """Folders of visitors below `root`, with a limit over all of them.
 
@@ -162,7 +166,7 @@ class Quota:
         with self._storing:
             left = self.most_bytes - self.used_bytes()
             try:
-                with path.open("xb") as file:
+                with open(path, "xb", opener=_privately) as file:
                     while chunk := data.read(COPY_BYTES):
                         left -= ROOM_A_VIDEO * len(chunk)
                         if left < 0:

@@ -6,6 +6,7 @@ while the video is read every reading.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,8 @@ pixels."""
 
 PROCESS = ProcessLimits(memory_bytes=3 << 30, quiet_seconds=120, total_seconds=3600)
 """What its process may cost. Reading 4K and drawing on it took 1.5 GB with two threads."""
+
+_PRIVATE = 0o077  # what is made is for the server's user alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,7 @@ class Draw:
     target: Path
 
     def __call__(self, model: Recognizer, tell: Tell) -> tuple[Notice, ...]:
+        os.umask(_PRIVATE)
         return annotate(
             self.source,
             self.answer,
@@ -76,6 +80,7 @@ class Convert:
     def __call__(self, model: Recognizer, tell: Tell) -> tuple[Notice, ...] | None:
         if browser_playable(self.source, limits=LIMITS):
             return None
+        os.umask(_PRIVATE)
         return tuple(
             to_browser_mp4(self.source, self.target, lambda part: tell((part, 1.0)), limits=LIMITS)
         )

@@ -33,7 +33,7 @@ SOME_FAILED = 1
 WRONG_USE = 2
 INTERRUPTED = 130
 BROKEN_PIPE = 141  # 128 + SIGPIPE: what a shell shows for a program whose reader went away
-TERMINATED = 143  # 128 + SIGTERM
+SIGNALLED = 128  # and the signal's number: 143 for SIGTERM, 129 for SIGHUP
 
 # What only an extra brings, and which one.
 _EXTRA_OF = {
@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if "_ARGCOMPLETE" in os.environ:
         _complete()
     try:
-        with _ending_cleanly_on_sigterm():
+        with _ending_cleanly():
             args = parse(words)
             code: int = args.run(args)
             sys.stdout.flush()
@@ -143,20 +143,26 @@ def _complete() -> None:
 
 
 @contextlib.contextmanager
-def _ending_cleanly_on_sigterm() -> Iterator[None]:
-    """Let SIGTERM unwind the program as Ctrl-C does, so that half-written files are removed."""
+def _ending_cleanly() -> Iterator[None]:
+    """Let SIGTERM, and SIGHUP of a terminal that is closed, unwind the program as Ctrl-C does.
+
+    So half-written files are removed. What nohup has the program ignore stays ignored.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def stop(number: int, frame: object) -> None:
-        raise SystemExit(TERMINATED)
+        raise SystemExit(SIGNALLED + number)
 
-    previous = signal.signal(signal.SIGTERM, stop)
+    numbers = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+    heeded = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+    previous = {number: signal.signal(number, stop) for number in heeded}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 def _complain(message: str) -> None:
