@@ -47,7 +47,7 @@ class App:
 
     def visitor_folders(self) -> list[Path]:
         """The private folders that the server holds now."""
-        return sorted(self.folder.glob("actionstream-*/*"))
+        return sorted(self.folder.glob("actionstream-app-*/visitors/*"))
 
 
 def free_port() -> int:
