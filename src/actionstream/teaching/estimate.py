@@ -21,6 +21,8 @@ ENOUGH_CLIPS = 5
 """Fewer clips of an action bring a warning."""
 ALIKE = 0.25
 """Share of an action's clips that are taken for one other action, from which they look alike."""
+OFTEN = 0.5
+"""Share of an action's clips that are refused, from which a warning says so."""
 LEARNING = 1.0
 """How fast errors fall with what is learned from; see `with_all`."""
 STILL = 0.006
@@ -152,11 +154,16 @@ def with_refusals(
     refused = means < known_threshold
     new = rows.clip[learned.first_new :].min()
     nothing = (target == len(labels)) & (np.unique(rows.clip) >= new)
+    shares = {label: float(refused[target == labels.index(label)].mean()) for label in found.recall}
+    words = [
+        f"{label!r} is often refused as no known action: {share:.0%} of its clips"
+        for label, share in shares.items()
+        if share >= OFTEN
+    ]
     return replace(
         found,
-        refused={
-            label: float(refused[target == labels.index(label)].mean()) for label in found.recall
-        },
+        warnings=(*found.warnings, *words),
+        refused=shares,
         nothing_refused=float(refused[nothing].mean()) if nothing.any() else None,
     )
 
@@ -230,7 +237,8 @@ def calibrate(
     learned: Learned, known: Mapping[str, Any], threshold: float, known_threshold: float
 ) -> Calibration:
     """Temperature and thresholds from what fits without a row's source say of it; every action has
-    the same weight. Thresholds only fall, so that older actions are known as before.
+    the same weight. Thresholds only fall, so that older actions are known as before, and at most to
+    half, so that not everything passes as known.
 
     threshold, known_threshold: those of the bundle that was taught.
     """
@@ -240,7 +248,8 @@ def calibrate(
     weight = 1 / np.bincount(target)[target]
     scores = known_scores(rows.closed, rows.order, rows.moves, known)
     right = logits.argmax(axis=1) == target
-    lowest = min(threshold, _quantile(scores[own][right], weight[right], _KEPT_RIGHT))
+    wanted = _quantile(scores[own][right], weight[right], _KEPT_RIGHT)
+    lowest = min(threshold, max(threshold / 2, wanted))
     return Calibration(
         _temperature(logits, target, weight), lowest, known_threshold * lowest / threshold
     )
