@@ -5,15 +5,16 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 from clips import picture
-from streams import PATIENCE_SECONDS
+from streams import eventually
 
-from actionstream.app.camera_link import CameraLink
+from actionstream.app.camera_link import BUSY_RETRY_SECONDS, STILL_SECONDS, CameraLink
 from actionstream.app.models import Models
 from actionstream.live import Worker
 from actionstream.recognizer import Recognizer
@@ -33,20 +34,32 @@ def frame(index: int = 0) -> av.VideoFrame:
     return made
 
 
-def link_on(worker: Worker) -> CameraLink:
-    return CameraLink(worker.open, worker.model.card.ready_after)
+@dataclass
+class Clock:
+    """A clock that stands still until a test moves it."""
+
+    seconds: float = 100.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+def link_on(worker: Worker, clock: Callable[[], float] = time.monotonic) -> CameraLink:
+    return CameraLink(worker.open, worker.model.card.ready_after, clock=clock)
 
 
 @pytest.mark.clips
-def test_a_film_played_at_its_own_pace_is_named(
-    worker: Worker, ucf101_clip: Callable[..., Path]
-) -> None:
-    link = link_on(worker)
+def test_a_film_is_named_by_its_own_times(worker: Worker, ucf101_clip: Callable[..., Path]) -> None:
+    clock = Clock()
+    link, ticks = link_on(worker, clock), 0
     with av.open(str(ucf101_clip("PlayingPiano"))) as film:
-        began = time.monotonic()
         for shown in film.decode(video=0):
-            time.sleep(max(0.0, began + float(shown.time or 0) - time.monotonic()))
+            clock.seconds = 100 + float(shown.time or 0)
             back = link.recv(shown)
+            due = int((clock.seconds - 100 + 0.001) / worker.model.card.spacing_seconds) + 1
+            if due > ticks:  # a look was offered: no other one takes its slot
+                ticks = due
+                eventually(lambda: link.statistics().readings == ticks)  # noqa: B023
             assert (back.width, back.height, back.pts) == (shown.width, shown.height, shown.pts)
     reading = link.shown
     assert reading is not None
@@ -97,19 +110,17 @@ def test_the_skeleton_is_drawn_before_the_picture_is_mirrored(
 
 def test_a_reading_is_shown_for_half_a_second_or_until_it_changes(worker: Worker) -> None:
     """So that the picture, the heading and the bar say the same figure."""
-    link = link_on(worker)
-    now = 10.0
-    link_now = lambda: now  # noqa: E731
+    clock = Clock()
+    link = link_on(worker, clock)
     first, same, other = (
         Reading("ready", 0.0, 8, ("A", "B"), shown=label, shown_confidence=confidence)
         for label, confidence in (("A", 0.5), ("A", 0.6), ("B", 0.7))
     )
-    link._clock = link_now
     assert link._next_shown(None) is None
     assert link._next_shown(first) is first
-    now += 0.4
+    clock.seconds += 0.4
     assert link._next_shown(same) is first
-    now += 0.2
+    clock.seconds += 0.2
     assert link._next_shown(same) is same
     assert link._next_shown(other) is other
     assert link._next_shown(None) is None
@@ -148,17 +159,18 @@ def test_the_place_is_taken_at_the_first_frame_and_given_back_at_the_end(worker:
     assert worker.statistics().sessions == 0
 
 
-def test_a_camera_without_a_place_gets_one_when_it_is_free(
-    worker: Worker, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("actionstream.app.camera_link.BUSY_RETRY_SECONDS", 0.05)
-    first, second = link_on(worker), link_on(worker)
+def test_a_camera_without_a_place_gets_one_when_it_is_free(worker: Worker) -> None:
+    clock = Clock()
+    first, second = link_on(worker, clock), link_on(worker, clock)
     first.recv(frame())
     assert second.recv(frame()).width == 160
     assert second.state == "busy"
     first.end()
-    time.sleep(0.06)
+    clock.seconds += BUSY_RETRY_SECONDS - 0.01
     second.recv(frame(1))
+    assert second.state == "busy", "it asks only now and then"
+    clock.seconds += 0.01
+    second.recv(frame(2))
     assert (second.state, worker.statistics().sessions) == ("running", 1)
     second.end()
 
@@ -167,15 +179,15 @@ def test_who_waits_for_a_place_gets_a_small_picture_now_and_then(
     worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """So that those who are served keep the processor: only decoding cannot be spared."""
-    monkeypatch.setattr("actionstream.app.camera_link.STILL_SECONDS", PATIENCE_SECONDS)
+    clock = Clock()
     monkeypatch.setattr("actionstream.app.camera_link.from_webrtc", None)
     with worker.open():
-        link = link_on(worker)
+        link = link_on(worker, clock)
         back = [link.recv(frame(index)) for index in range(3)]
         assert link.state == "busy"
         assert back[0] is back[1] is back[2]
         assert (back[0].width, back[0].height) == (160, 120)
-        monkeypatch.setattr("actionstream.app.camera_link.STILL_SECONDS", 0.0)
+        clock.seconds += STILL_SECONDS
         assert link.recv(frame(3)) is not back[0]
         link.end()
 
@@ -190,16 +202,16 @@ def test_a_vast_picture_is_shrunk_before_anything_else(worker: Worker) -> None:
 
 
 def test_the_minute_is_told_by_the_clock_of_now(worker: Worker) -> None:
-    link = link_on(worker)
-    began = link.now_seconds
-    deadline = time.monotonic() + 60
-    while not link.minute().segments and time.monotonic() < deadline:
-        link.recv(frame())
-        time.sleep(0.05)
+    clock, spacing = Clock(), worker.model.card.spacing_seconds
+    link, needed = link_on(worker, clock), worker.model.card.ready_after
+    for index in range(needed):
+        clock.seconds = 100 + index * spacing
+        link.recv(frame(index))
+        eventually(lambda: link.statistics().readings == index + 1)  # noqa: B023
     (segment,) = link.minute().segments
-    assert began < segment.start_seconds <= segment.end_seconds < link.now_seconds
-    time.sleep(1.0)
-    assert link.now_seconds - link.minute().segments[-1].end_seconds >= 1.0
+    assert segment.start_seconds == segment.end_seconds == clock.seconds
+    clock.seconds += 1.0
+    assert link.minute().end_seconds - link.minute().segments[-1].end_seconds == 1.0
     link.end()
 
 
@@ -217,27 +229,28 @@ def test_a_page_that_is_gone_for_a_moment_gets_its_place_again(worker: Worker) -
 
 
 def test_a_camera_whose_first_frame_does_not_come_is_silent(worker: Worker) -> None:
-    link = link_on(worker)
-    time.sleep(0.05)
-    assert link.silent_seconds >= 0.05
+    clock = Clock()
+    link = link_on(worker, clock)
+    clock.seconds += 3
+    assert link.silent_seconds == 3
     link.end()
-    silent = link.silent_seconds
-    time.sleep(0.05)
-    assert link.silent_seconds == silent
+    clock.seconds += 3
+    assert link.silent_seconds == 3
 
 
 def test_a_camera_that_stops_sending_is_stalled(worker: Worker) -> None:
-    link = link_on(worker)
-    time.sleep(0.05)
+    clock = Clock()
+    link = link_on(worker, clock)
+    clock.seconds += 3
     assert link.stalled_seconds == 0, "not before the first frame"
     link.recv(frame())
-    time.sleep(1.0)
-    assert link.stalled_seconds >= 1.0
+    clock.seconds += 1
+    assert link.stalled_seconds == 1
     link.recv(frame(1))
-    assert link.stalled_seconds < 1.0
+    assert link.stalled_seconds == 0
     link.end()
-    time.sleep(0.05)
-    assert link.stalled_seconds >= 0.05, "the page may not know of the end"
+    clock.seconds += 2
+    assert link.stalled_seconds == 2, "the page may not know of the end"
 
 
 def test_a_worker_that_stops_leaves_the_picture_going(model: Recognizer) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -123,15 +122,16 @@ def test_nothing_shown_is_no_event() -> None:
 
 
 def test_confidence_and_wall_time() -> None:
-    finder = EventFinder()
+    moment = datetime(2024, 5, 1, 12, 0, 3, tzinfo=UTC)
+    finder = EventFinder(now=lambda: moment)
     (begin,) = finder.push(shown(1, "Run", 0.6))
     finder.push(shown(2, "Run", 0.8))
     (end,) = finder.push(shown(3, None, 0.1))
     assert begin.confidence == pytest.approx(0.6)
     assert end.confidence == pytest.approx(0.7)
-    moment = datetime.fromisoformat(end.wall_time)
-    assert moment.tzinfo == UTC
-    assert abs((datetime.now(UTC) - moment).total_seconds()) < 5
+    assert begin.wall_time == "2024-05-01T12:00:03.000+00:00"
+    (begin,) = finder.push(replace(shown(4, "Run"), age_seconds=0.25))
+    assert begin.wall_time == "2024-05-01T12:00:02.750+00:00", "when its frame arrived"
 
 
 def test_the_log_is_readable_line_by_line(tmp_path: Path) -> None:
@@ -172,10 +172,8 @@ def test_the_announcer_hands_errors_back_and_never_blocks() -> None:
     announcer = Announcer(see=lambda reading: None, tell=fail)
     announcer.push(shown(1, "Run"))
     eventually(lambda: not announcer._thread.is_alive())
-    began = time.monotonic()
-    for second in range(3 * MOST_WAITING):
+    for second in range(3 * MOST_WAITING):  # nobody takes them: a push that blocks never returns
         announcer.push(shown(second, "Run"))
-    assert time.monotonic() - began < 2
     with pytest.raises(OSError, match="disk full"):
         announcer.close(0.1)
 
@@ -184,7 +182,6 @@ def test_a_listener_that_hangs_is_left_behind() -> None:
     hold = threading.Event()
     announcer = Announcer(see=lambda reading: hold.wait() and None, tell=lambda event: None)
     announcer.push(shown(1, "Run"))
-    began = time.monotonic()
     announcer.close(0.2)
-    assert time.monotonic() - began < 2
+    assert announcer._thread.is_alive(), "close came back though the listener had not"
     hold.set()

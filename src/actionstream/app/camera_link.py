@@ -60,16 +60,20 @@ class CameraLink:
     """
 
     def __init__(
-        self, open_session: Callable[[], Session], looks_needed: int, *, mirror: bool = False
+        self,
+        open_session: Callable[[], Session],
+        looks_needed: int,
+        *,
+        mirror: bool = False,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._open = open_session
-        self._clock = time.monotonic
+        self._open, self._clock = open_session, clock
         self._lock = threading.Lock()
         self._session: Session | None = None
         self._paused = False
         self._state: LinkState = "waiting"
         self._asked = float("-inf")
-        self._created = time.monotonic()
+        self._created = clock()
         self._ended: float | None = None
         self._newest: float | None = None
         self._small: tuple[float, VideoFrame] | None = None
@@ -130,7 +134,7 @@ class CameraLink:
         with self._lock:
             if self._paused or self._state in ("ended", "failed"):
                 return None
-            now = time.monotonic()
+            now = self.now_seconds
             if self._session is None and now - self._asked >= BUSY_RETRY_SECONDS:
                 self._asked = now
                 try:
@@ -152,12 +156,12 @@ class CameraLink:
         """How long the first frame was, or has been, waited for; 0 once there was one."""
         if self.size is not None:
             return 0.0
-        return (time.monotonic() if self._ended is None else self._ended) - self._created
+        return (self.now_seconds if self._ended is None else self._ended) - self._created
 
     @property
     def stalled_seconds(self) -> float:
         """How long no frame has come after the newest one; 0 before the first."""
-        return 0.0 if self._newest is None else time.monotonic() - self._newest
+        return 0.0 if self._newest is None else self.now_seconds - self._newest
 
     @property
     def shown(self) -> Reading | None:
@@ -200,7 +204,7 @@ class CameraLink:
     def end(self) -> None:
         """Give the place back for good and keep the last minute. Harmless twice."""
         if self._ended is None:
-            self._ended = time.monotonic()
+            self._ended = self.now_seconds
         self._leave("ended")
 
     def _leave(self, state: LinkState) -> None:

@@ -71,6 +71,10 @@ class _Open:
         self.count += 1
 
 
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
 class EventFinder:
     """Turns the readings of one stream into events: push readings, get none, one or two events.
 
@@ -78,7 +82,8 @@ class EventFinder:
     A stream that is reset ends the action at its newest reading.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, now: Callable[[], datetime] = _utc_now) -> None:
+        self._now = now
         self._open: _Open | None = None
         self._looks_seen = 0  # by the newest reading
 
@@ -93,7 +98,7 @@ class EventFinder:
         if going is not None and going.label == reading.shown:
             going.add(seconds, reading.shown_confidence)
             return events
-        now = _wall_clock(reading.age_seconds)
+        now = self._wall_clock(reading.age_seconds)
         events += self._end(seconds, now)
         if reading.shown is not None:
             self._open = going = _Open(reading.shown, seconds)
@@ -104,7 +109,7 @@ class EventFinder:
 
     def finish(self) -> list[ActionEvent]:
         """The end of the action that is going on, if one is: the stream is over."""
-        return self._end(None, _wall_clock(0.0))
+        return self._end(None, self._wall_clock(0.0))
 
     def _end(self, seconds: float | None, now: str) -> list[ActionEvent]:
         going, self._open = self._open, None
@@ -114,10 +119,9 @@ class EventFinder:
         mean = going.confidence_sum / going.count
         return [ActionEvent("end", going.label, going.start_seconds, end, mean, now)]
 
-
-def _wall_clock(age_seconds: float) -> str:
-    moment = datetime.now(UTC) - timedelta(seconds=age_seconds)
-    return moment.isoformat(timespec="milliseconds")
+    def _wall_clock(self, age_seconds: float) -> str:
+        moment = self._now() - timedelta(seconds=age_seconds)
+        return moment.isoformat(timespec="milliseconds")
 
 
 class EventLog(Closing):
