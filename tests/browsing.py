@@ -57,10 +57,11 @@ def free_port() -> int:
 
 
 @contextmanager
-def serving(folder: Path, *options: str) -> Iterator[App]:
-    """`actionstream app` on a free port of the loopback."""
+def serving(folder: Path, *options: str, browser: bool = False) -> Iterator[App]:
+    """`actionstream app` on a free port of the loopback; with `browser` it may open one."""
     port = free_port()
-    words = ["actionstream", "app", "--no-browser", "--port", str(port), *options]
+    quiet = [] if browser else ["--no-browser"]
+    words = ["actionstream", "app", *quiet, "--port", str(port), *options]
     with _running(words, port, folder, cwd=folder) as app:
         yield app
 

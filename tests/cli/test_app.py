@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 from browsing import App, end, free_port, serving, serving_script
+from streams import eventually
 
 from actionstream.bundle.folder import shipped
 from actionstream.cli import main
@@ -99,6 +100,27 @@ def test_it_serves_this_computer_only_and_ends_when_asked(tmp_path: Path) -> Non
         assert listens_on(app.process.pid, port) == {"127.0.0.1"}
         assert end(app.process) == 0
         assert list(app.folder.iterdir()) == []
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="replaces xdg-open")
+@pytest.mark.parametrize("browser", [True, False])
+def test_the_browser_is_opened_unless_told_otherwise(
+    browser: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The browser is a script that writes down which address it was given."""
+    opened, program = tmp_path / "opened", tmp_path / "bin" / "xdg-open"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\necho \"$@\" >> '{opened}'\n", "utf-8")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    monkeypatch.setenv("BROWSER", str(program))
+    monkeypatch.setenv("DISPLAY", ":0")
+    with serving(tmp_path, browser=browser) as app:
+        if browser:
+            eventually(lambda: opened.exists() and opened.read_text("utf-8").endswith("\n"))
+            assert opened.read_text("utf-8") == f"{app.url}\n"
+        end(app.process)
+    assert opened.exists() is browser
 
 
 def listens_on(pid: int, port: int) -> set[str]:
