@@ -14,6 +14,7 @@ import pytest
 from clips import picture
 from streams import eventually
 
+from actionstream.app import camera_page
 from actionstream.app.camera_link import BUSY_RETRY_SECONDS, STILL_SECONDS, CameraLink
 from actionstream.app.models import Models
 from actionstream.live import Worker
@@ -157,6 +158,23 @@ def test_the_place_is_taken_at_the_first_frame_and_given_back_at_the_end(worker:
     late = frame(1)
     assert link.recv(late) is late
     assert worker.statistics().sessions == 0
+
+
+def test_the_page_shows_a_camera_whose_pictures_come_before_it_is_said_to_play(
+    worker: Worker,
+) -> None:
+    """On a busy server seconds go by in between: "Ready, press Start" was wrong there."""
+    clock = Clock()
+    link = link_on(worker, clock)
+    assert not camera_page._is_on(None, playing=False)
+    assert not camera_page._is_on(link, playing=False)
+    assert "Connecting" in camera_page._before(link)
+    link.recv(frame())
+    assert camera_page._is_on(link, playing=False)
+    assert "Warming up" in camera_page._reading(link)
+    link.end()
+    assert not camera_page._is_on(link, playing=False)
+    assert "The camera has stopped" in camera_page._before(link)
 
 
 def test_a_camera_without_a_place_gets_one_when_it_is_free(worker: Worker) -> None:

@@ -152,6 +152,11 @@ class CameraLink:
             return self._state
 
     @property
+    def is_serving(self) -> bool:
+        """Whether pictures have come and the link is not ended: it has a place or wants one."""
+        return self.state in ("running", "busy")
+
+    @property
     def silent_seconds(self) -> float:
         """How long the first frame was, or has been, waited for; 0 once there was one."""
         if self.size is not None:

@@ -128,12 +128,13 @@ def _trouble(visitor: Visitor, playing: bool) -> None:
     facts, link = camera_facts(), _link(visitor)
     waiting = link.silent_seconds if link is not None else 0.0
     full = state.server().models.is_full() and (link is None or link.state != "running")
-    slow = playing and link is not None and link.too_slow
-    stalled = playing and link is not None and _is_stalled(link)
+    on = _is_on(link, playing)
+    slow = on and link is not None and link.too_slow
+    stalled = on and link is not None and _is_stalled(link)
     found = diagnose(facts, waiting, full=full, stalled=stalled, slow=slow)
     if found is not None:
         _say(found)
-    elif not playing:
+    elif not on:
         st.caption("The picture goes to this server only, and nothing of it is kept.")
     elif link is not None and link.state == "failed":
         st.error("The model stopped working on this server.", icon=":material/error:")
@@ -154,12 +155,22 @@ def _say(trouble: Trouble) -> None:
 def _live(visitor: Visitor, playing: bool) -> None:
     """The newest reading and how fresh it is."""
     link = _link(visitor)
-    st.html(_reading(link) if playing and link is not None else _before(link))
-    st.html(markup.tiles(_figures(link if playing else None)))
+    on = _is_on(link, playing)
+    st.html(_reading(link) if on and link is not None else _before(link))
+    st.html(markup.tiles(_figures(link if on else None)))
+
+
+def _is_on(link: CameraLink | None, playing: bool) -> bool:
+    """Whether the camera is on: the page was told so, or its pictures arrive.
+
+    The browser tells that the camera plays after the first pictures are here: on a busy server
+    seconds later, and `playing` is what the newest run of the whole page knew.
+    """
+    return link is not None and (playing or link.is_serving)
 
 
 def _before(link: CameraLink | None) -> str:
-    """While no picture comes. A link that waits for its first one is of a camera that is on."""
+    """While the camera is off. A link that waits for its first one is of a camera that is on."""
     if link is not None and link.state == "waiting":
         return markup.placeholder("Connecting", "Waiting for the camera's first picture.")
     if link is not None and link.size is not None:  # Stop was pressed, or the connection broke
@@ -202,12 +213,13 @@ def _last_minute(visitor: Visitor, playing: bool) -> None:
     known = [part for part in minute.segments if part.label is not None]
     longest = max(known, key=lambda part: part.end_seconds - part.start_seconds, default=None)
     top = None if longest is None else longest.label
-    if playing and link is not None and link.shown is not None:
+    on = _is_on(link, playing)
+    if on and link is not None and link.shown is not None:
         top = link.shown.shown
     start = minute.end_seconds - TIMELINE_SECONDS
-    end = "now" if playing else "the end"
-    axis = ("1 minute ago", "30 s ago", end) if playing else ("1 minute before", "30 s", end)
-    with st.container(height=190 if playing else "content", border=False):
+    end = "now" if on else "the end"
+    axis = ("1 minute ago", "30 s ago", end) if on else ("1 minute before", "30 s", end)
+    with st.container(height=190 if on else "content", border=False):
         st.html(markup.timeline(minute.segments, start, TIMELINE_SECONDS, axis, top=top))
 
 
