@@ -54,12 +54,8 @@ def model(base: Bundle) -> Recognizer:
 
 
 @pytest.fixture(scope="module")
-def clips(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Path]]:
-    import conftest
-
-    folder = conftest._data_folder() / "ucf101_few"
-    if not folder.is_dir():
-        pytest.skip(f"no real clips at {folder}")
+def clips(tmp_path_factory: pytest.TempPathFactory, data_dir: Path) -> dict[str, list[Path]]:
+    folder = data_dir / "ucf101_few"
     root = tmp_path_factory.mktemp("clips")
     for label in NEW:
         (root / label).mkdir()
