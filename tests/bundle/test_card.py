@@ -377,6 +377,14 @@ def test_what_is_no_card_at_all_is_one_error(text: str | bytes) -> None:
         cards.parse(text)
 
 
+def test_a_key_that_is_there_twice_is_refused() -> None:
+    text = cards.dump(parse(valid()))
+    for key in ("temperature", "feature_size"):
+        doubled = text.replace(f'"{key}":', f'"{key}": 1, "{key}":', 1)
+        with pytest.raises(BundleError, match=f"{key}: the key is there twice"):
+            cards.parse(doubled)
+
+
 def test_the_fingerprint_is_that_of_the_bytes() -> None:
     text = cards.dump(parse(valid())).encode()
     assert cards.fingerprint(text) == hashlib.sha256(text).hexdigest()[:12]

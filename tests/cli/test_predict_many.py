@@ -299,6 +299,31 @@ def test_another_model_is_not_mixed_in(predict: Predict, place: Path, tmp_path: 
     assert output.read_text() == before
 
 
+def test_a_model_that_gives_no_numbers_is_told_as_such(
+    run_cli: Run, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import plain_bundle as plain
+
+    numbers = plain.numbers
+    monkeypatch.setattr(
+        plain, "numbers", lambda *shape, **how: numbers(*shape, **how) * float("nan")
+    )
+    plain.plain_bundle(tmp_path / "nan")
+    for jobs in ([], ["--jobs", "1"]):
+        done = run_cli("predict", place / "clips", "--json", "--model", tmp_path / "nan", *jobs)
+        assert (done.code, done.out) == (2, "")
+        assert done.err == "actionstream: head.onnx: gives numbers that are not finite\n"
+
+
+def test_a_file_of_a_bundle_that_is_far_too_large_is_not_read(
+    run_cli: Run, place: Path, tmp_path: Path
+) -> None:
+    plain_bundle(tmp_path / "vast")
+    os.truncate(tmp_path / "vast" / "head.onnx", 3 << 30)  # without a byte on the disk
+    done = run_cli("predict", place / "clips", "--model", tmp_path / "vast")
+    assert (done.code, "head.onnx: larger than 500000000 bytes" in done.err) == (2, True)
+
+
 def start(place: Path, words: list[str]) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [*COMMAND, "predict", *words, "--model", "bundle"],

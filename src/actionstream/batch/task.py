@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from actionstream.errors import ActionstreamError, UnreadableVideoError, VideoError
+from actionstream.errors import ActionstreamError, BundleError, UnreadableVideoError, VideoError
 from actionstream.progress import share
 from actionstream.recognizer import Recognizer
 from actionstream.results import Answer, Failure
@@ -120,10 +120,11 @@ def carry_out(
 
 
 def run_here(task: Task, model: Recognizer, tell: Tell) -> Drawn:
-    """The task in this process. Any error is that of the video: it must not cost the others."""
+    """The task in this process. An error is the video's, and must not cost the others; or the
+    model's."""
     try:
         return task(model, tell)
-    except VideoError:
+    except (VideoError, BundleError):
         raise
     except Exception as error:  # whatever the libraries raise for an absurd file
         log.debug("%s", task.source, exc_info=True)

@@ -34,6 +34,7 @@ from actionstream.batch.task import unexpected
 from actionstream.concurrency import Closing
 from actionstream.errors import (
     ActionstreamError,
+    BundleError,
     EngineError,
     VideoCrashedError,
     VideoError,
@@ -128,7 +129,7 @@ class Worker(Closing):
             VideoTimeoutError, VideoTooLargeError: the task passed a limit.
             VideoCrashedError: the process died.
             VideoError, VideoWriteError: whatever the task raised, as one of them.
-            EngineError, BundleError: no worker can load the model.
+            EngineError, BundleError: no worker can load the model, or it is unfit.
         """
         self._ensure(check)
         try:
@@ -301,7 +302,7 @@ def _attempt(task: Work[Any], source: str, model: Recognizer, tell: Tell) -> _Do
         return _Done(task(model, tell))
     except VideoTooLargeError as error:
         return _Done(error=error, fit=False)
-    except (VideoError, VideoWriteError) as error:
+    except (VideoError, VideoWriteError, BundleError) as error:
         return _Done(error=error)
     except ConnectionError:  # the parent is gone
         raise

@@ -8,6 +8,7 @@ many or too few, or a value of the wrong type, is an error that lists all that i
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -246,6 +247,12 @@ def parse(text: str | bytes, source: object = CARD_NAME) -> Card:
         BundleError: not JSON, or keys or values that are not as they must be: all of them listed.
     """
     try:
+        json.loads(text, object_pairs_hook=_refuse_doubles)
+    except _DoubledKeyError as error:
+        raise BundleError(source, [f"{error}: the key is there twice"]) from None
+    except (ValueError, RecursionError):
+        pass  # no JSON: pydantic says where
+    try:
         card = Card.model_validate_json(text)
     except ValidationError as error:
         raise BundleError(source, [_problem(item) for item in error.errors()]) from None
@@ -253,6 +260,18 @@ def parse(text: str | bytes, source: object = CARD_NAME) -> Card:
     if problems:
         raise BundleError(source, problems)
     return card
+
+
+class _DoubledKeyError(Exception):
+    """Which of the two counts depends on who reads it."""
+
+
+def _refuse_doubles(pairs: list[tuple[str, Any]]) -> None:
+    seen = set()
+    for key, _ in pairs:
+        if key in seen:
+            raise _DoubledKeyError(key)
+        seen.add(key)
 
 
 def _problem(item: Any) -> str:

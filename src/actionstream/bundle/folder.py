@@ -29,6 +29,7 @@ DEFAULT_NAME, FAST_NAME = "DEFAULT", "FAST"
 PRETRAINED = Path(__file__).with_name("pretrained")
 
 _LARGEST_CARD_BYTES = 1_000_000
+_LARGEST_FILE_BYTES = 500_000_000  # ten times the largest encoder that `train` knows
 _WEIGHTS = {"head", "known"}
 """Parts of weights.safetensors that must and may be there. The encoder's tensors are those in
 encoder.onnx; bundles of schema version 1 repeat them."""
@@ -106,7 +107,9 @@ def _content_problems(folder: Path, card: Card) -> Iterator[str]:
         path = folder / name
         if not path.is_file():
             continue
-        if cards.file_digest(path) != digest:
+        if path.stat().st_size > _LARGEST_FILE_BYTES:
+            yield f"{name}: larger than {_LARGEST_FILE_BYTES} bytes"
+        elif cards.file_digest(path) != digest:
             yield f"{name}: its SHA-256 is not the one in the card"
         elif path.suffix == ".safetensors":
             yield from (f"{name}: {problem}" for problem in _tensor_problems(path, card))

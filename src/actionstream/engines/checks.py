@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from actionstream.errors import FrameError
+from actionstream.errors import BundleError, FrameError
 from actionstream.inference.sampling import WINDOW
 
 Images = NDArray[np.uint8]
@@ -28,6 +28,18 @@ def check_features(features: object, feature_size: int) -> None:
     """Raise FrameError unless `features` is float32 [B, 16, D] with B at least 1."""
     wanted = f"float32 [B, {WINDOW}, {feature_size}] with B at least 1"
     _check(features, "the head", wanted, np.dtype(np.float32), (WINDOW, feature_size))
+
+
+def check_outputs(logits: Logits, known_score: Scores, batch: int, num_labels: int) -> None:
+    """Raise BundleError unless the head gave finite logits [B, K] and known_score [B].
+
+    A graph may give another shape than it declares, and numbers that are none.
+    """
+    if logits.shape != (batch, num_labels) or known_score.shape != (batch,):
+        found = f"{list(logits.shape)} and {list(known_score.shape)}"
+        raise BundleError("head.onnx", [f"gives {found}, not [{batch}, {num_labels}], [{batch}]"])
+    if not (np.isfinite(logits).all() and np.isfinite(known_score).all()):
+        raise BundleError("head.onnx", ["gives numbers that are not finite"])
 
 
 def _check(

@@ -17,6 +17,7 @@ from actionstream.engines.checks import (
     Scores,
     check_features,
     check_images,
+    check_outputs,
 )
 from actionstream.errors import BundleError, EngineError
 from actionstream.inference.pose import CROP_SIDE, IMAGE_SIDE, LANDMARKS
@@ -126,9 +127,11 @@ class OnnxHead:
 
         Raises:
             FrameError: features of another dtype or shape.
+            BundleError: the network gives something else than it declares, or no finite numbers.
         """
         check_features(features, self.feature_size)
         logits, known_score = run(self.session, ("logits", "known_score"), {"features": features})
+        check_outputs(logits, known_score, len(features), self.num_labels)
         return logits, known_score
 
 
