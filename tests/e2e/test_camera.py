@@ -214,9 +214,6 @@ def test_an_answer_is_shown_though_nobody_said_that_the_camera_plays(
     browser = visit(*film("PlayingPiano"))
     browser.pages[0].add_init_script(MUTE_PLAYING)
     page = open_camera(browser, app)
-    page.get_by_role("combobox", name="Model").click()
-    page.get_by_role("option", name="lite0-v2").click()
-    page.wait_for_timeout(2000)  # until the frame of this model is there
     start(page)
     expect_action(page, "Playing Piano")
 
