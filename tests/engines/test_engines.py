@@ -17,7 +17,7 @@ onnx = pytest.importorskip("onnx", reason="needs the extra 'test'")
 import plain_bundle  # noqa: E402
 import posing  # noqa: E402
 
-from actionstream.bundle.folder import Bundle, open_bundle  # noqa: E402
+from actionstream.bundle.folder import Bundle, open_bundle, resolve, shipped  # noqa: E402
 from actionstream.engines import Engine, open_engine  # noqa: E402
 from actionstream.engines.onnx import open_encoder, open_head  # noqa: E402
 from actionstream.errors import (  # noqa: E402
@@ -105,6 +105,23 @@ def test_it_computes_what_the_networks_do(case: Case) -> None:
     got_logits, got_known = case.engine.read(features)
     np.testing.assert_allclose(got_logits, logits, atol=1e-4)
     np.testing.assert_allclose(got_known, known, atol=1e-4)
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("name", sorted(shipped()))
+def test_both_engines_read_what_ships_alike(name: str) -> None:
+    """A shipped card must say how its head was built, or PyTorch builds another one."""
+    pytest.importorskip("torch", reason="needs the extra 'train'")
+    bundle = open_bundle(resolve(name))
+    onnx_engine, torch_engine = (open_engine(bundle, one, threads=2) for one in ("onnx", "torch"))
+    random, side = np.random.default_rng(0), bundle.card.geometry.input_size
+    images = random.integers(0, 256, (16, side, side, 3), dtype=np.uint8)
+    looks = onnx_engine.encode(images)
+    poses = random.random((2, 16, POSE_SIZE), dtype=np.float32)
+    poses[0] = 0  # nobody there
+    features = np.concatenate([np.stack([looks, looks]), poses], axis=2)
+    for got, expected in zip(torch_engine.read(features), onnx_engine.read(features), strict=True):
+        np.testing.assert_allclose(got, expected, atol=1e-4)
 
 
 def test_shapes_and_types(case: Case) -> None:
