@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 
 from actionstream.bundle.card import BUNDLE_FILES, Card
 from actionstream.bundle.folder import Bundle
-from actionstream.engines import EngineName
-from actionstream.engines.checks import check_features, check_images
+from actionstream.engines import EngineName, check_features, check_images
 from actionstream.inference.preprocess import Geometry, fingerprint
 from actionstream.inference.sampling import WINDOW
 from actionstream.recognizer import Recognizer

@@ -343,8 +343,7 @@ def test_no_tensor_is_stored_twice(torch_bundle: Bundle) -> None:
 @pytest.mark.torch
 def test_an_encoder_that_is_another_ones_is_one_error(torch_bundle: Bundle, bundle: Bundle) -> None:
     """The plain bundle's encoder.onnx holds nothing of an EfficientNet."""
-    from actionstream.networks.encoders import build_encoder
-    from actionstream.networks.from_onnx import fill_encoder
+    from actionstream.networks.encoders import build_encoder, fill_encoder
 
     encoder = build_encoder("efficientnet_lite0", pretrained=False, input_size=SIZE)
     problems = fill_encoder(encoder, bundle.encoder_path)

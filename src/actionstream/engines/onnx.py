@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from actionstream.bundle.folder import Bundle
 from actionstream.concurrency import default_threads
-from actionstream.engines import Device, Parts
-from actionstream.engines.checks import (
+from actionstream.engines import (
+    Device,
     Features,
     Images,
     Logits,
@@ -222,7 +223,7 @@ def facts(session: Any) -> tuple[list[Any], list[Any]]:
     return listed(session.get_inputs()), listed(session.get_outputs())
 
 
-def open_pose(bundle: Parts, *, threads: int, device: Device) -> OnnxPose | None:
+def open_pose(bundle: Bundle, *, threads: int, device: Device) -> OnnxPose | None:
     """Open the two networks of a bundle's pose; None for a bundle without.
 
     Every engine runs them here: they are converted and not trained, so there is no PyTorch twin.
@@ -273,7 +274,7 @@ class OnnxEngine:
     name: Literal["onnx"] = "onnx"
 
     @classmethod
-    def open(cls, bundle: Parts, *, threads: int, device: Device) -> OnnxEngine:
+    def open(cls, bundle: Bundle, *, threads: int, device: Device) -> OnnxEngine:
         """Open the networks, and compare them with the card; see `engines.open_engine`."""
         encoder = open_encoder(bundle.encoder_path, threads=threads, device=device)
         head = open_head(bundle.head_path, device=device)

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from actionstream.engines import Device, Parts
-from actionstream.engines.checks import (
+from actionstream.bundle.folder import Bundle
+from actionstream.engines import (
+    Device,
     Features,
     Images,
     Logits,
@@ -19,14 +20,14 @@ from actionstream.engines.checks import (
 from actionstream.errors import BundleError, EngineError, MissingExtraError
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from torch import Tensor
 
     from actionstream.engines.onnx import OnnxHead, OnnxPose
     from actionstream.networks.encoders import Encoder
     from actionstream.networks.ood import InferenceHead
 
 
-def build_networks(bundle: Parts) -> tuple[Encoder, InferenceHead | None]:
+def build_networks(bundle: Bundle) -> tuple[Encoder, InferenceHead | None]:
     """A bundle's encoder and head in PyTorch, on the CPU, in evaluation mode: also for more
     training. No head for a bundle without weights.safetensors, which has it as a graph only.
 
@@ -35,8 +36,9 @@ def build_networks(bundle: Parts) -> tuple[Encoder, InferenceHead | None]:
         MissingExtraError: PyTorch is not installed.
     """
     try:
-        from actionstream.networks.encoders import build_encoder
-        from actionstream.networks.from_onnx import fill_encoder
+        from safetensors.torch import load_file
+
+        from actionstream.networks.encoders import build_encoder, fill_encoder
         from actionstream.networks.ood import build_inference_head
     except ImportError:
         raise MissingExtraError("the torch engine", "train") from None
@@ -48,19 +50,14 @@ def build_networks(bundle: Parts) -> tuple[Encoder, InferenceHead | None]:
         inference_head = build_inference_head(
             card.head.name, card.look_size, len(card.labels), card.head.options
         )
-        problems += _fill_head(inference_head, bundle.weights_path)
+        problems += _fill_head(inference_head, load_file(bundle.weights_path))
     if problems:
         raise BundleError(bundle.path, problems)
     return encoder, inference_head
 
 
-def _fill_head(inference_head: InferenceHead, path: Path) -> list[str]:
+def _fill_head(inference_head: InferenceHead, weights: dict[str, Tensor]) -> list[str]:
     """Put the numbers of weights.safetensors into the head; what does not fit."""
-    try:
-        from safetensors.torch import load_file
-    except ImportError:
-        raise MissingExtraError("the torch engine", "train") from None
-    weights = load_file(path)
     try:  # bundles of schema version 1 repeat the encoder's tensors
         inference_head.load_state_dict(
             {k: v for k, v in weights.items() if not k.startswith("encoder.")}
@@ -83,7 +80,7 @@ class TorchEngine:
     name: Literal["torch"] = "torch"
 
     @classmethod
-    def open(cls, bundle: Parts, *, threads: int, device: Device) -> TorchEngine:
+    def open(cls, bundle: Bundle, *, threads: int, device: Device) -> TorchEngine:
         """Build the networks; see `actionstream.engines.open_engine`.
 
         Those of the pose, and a head without weights.safetensors, run in ONNX Runtime on the CPU.

@@ -21,7 +21,7 @@ import actionstream
 from actionstream.bundle import card as cards
 from actionstream.bundle.card import Card
 from actionstream.bundle.folder import Bundle, write_bundle
-from actionstream.engines.checks import check_images
+from actionstream.engines import check_images
 from actionstream.engines.onnx import open_encoder, open_head
 from actionstream.errors import TrainingError
 from actionstream.inference.postprocess import calibrate
