@@ -24,8 +24,7 @@ from actionstream.bundle.memory import write_memory
 from actionstream.datasets import Clip
 from actionstream.errors import BundleError, DatasetError
 from actionstream.evaluation.evaluate import Evaluation, Outcome, evaluate, match_labels
-from actionstream.evaluation.report import find_fonts, to_text, write_report
-from actionstream.evaluation.write_card import write_figures
+from actionstream.evaluation.report import find_fonts, to_text, write_figures, write_report
 from actionstream.recognizer import Recognizer
 from actionstream.results import Answer
 
@@ -292,7 +291,7 @@ def test_letters_that_the_plain_font_lacks_get_another_font(
 
 def test_no_torch_is_loaded(tmp_path: Path) -> None:
     code = (
-        "import sys, actionstream.evaluation.report, actionstream.evaluation.write_card, "
+        "import sys, actionstream.evaluation.report, "
         "actionstream.datasets.check; sys.exit('torch' in sys.modules)"
     )
     assert (

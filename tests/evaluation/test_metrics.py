@@ -10,7 +10,6 @@ from actionstream.evaluation.metrics import (
     expected_calibration_error,
     grouped_mean,
     mean_over_classes,
-    paired_difference,
 )
 
 
@@ -35,12 +34,6 @@ def test_one_group_has_no_width_and_no_value_is_refused() -> None:
     assert (figure.low, figure.high) == (0.5, 0.5)
     with pytest.raises(ValueError, match="at least one"):
         grouped_mean([], [])
-
-
-def test_a_paired_difference_of_equal_sides_is_zero_without_width() -> None:
-    hits = [1.0, 0.0, 1.0]
-    figure = paired_difference(hits, hits, ["a", "b", "c"])
-    assert (figure.value, figure.low, figure.high) == (0.0, 0.0, 0.0)
 
 
 def test_every_class_counts_the_same() -> None:

@@ -79,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _write_card(bundle: str, found: Evaluation, split: Split) -> None:
     from actionstream.bundle.folder import open_bundle, resolve
-    from actionstream.evaluation.write_card import write_figures
+    from actionstream.evaluation.report import write_figures
 
     write_figures(open_bundle(resolve(bundle)), found, split.name)
 

@@ -200,17 +200,7 @@ def evaluate(
         raise DatasetError(
             f"there is no clip to evaluate: none of an action that the model knows{without}"
         )
-    outcomes: list[Outcome] = []
-    failed: list[str] = []
-    everything = [*clips, *negatives]
-    for done, clip in enumerate(everything, start=1):
-        answer = model.recognize_or_error(clip.path)
-        if answer.error is None:
-            outcomes.append(Outcome(clip, answer, answer.top(1)[0].label))
-        else:
-            failed.append(answer.error.message)
-        if progress is not None:
-            progress(done, len(everything), clip.path.name)
+    outcomes, failed = _recognize(model, [*clips, *negatives], progress)
     known = tuple(o for o in outcomes if o.clip.label is not None)
     if not known:
         raise DatasetError(f"no clip could be evaluated: {failed[0]}")
@@ -223,3 +213,20 @@ def evaluate(
         comparable and model.card.training.comparable,
         left_out,
     )
+
+
+def _recognize(
+    model: Recognizer, clips: Sequence[Clip], progress: Progress | None
+) -> tuple[list[Outcome], list[str]]:
+    """What the model says of the clips that can be read, and the errors of the others."""
+    outcomes: list[Outcome] = []
+    failed: list[str] = []
+    for done, clip in enumerate(clips, start=1):
+        answer = model.recognize_or_error(clip.path)
+        if answer.error is None:
+            outcomes.append(Outcome(clip, answer, answer.top(1)[0].label))
+        else:
+            failed.append(answer.error.message)
+        if progress is not None:
+            progress(done, len(clips), clip.path.name)
+    return outcomes, failed

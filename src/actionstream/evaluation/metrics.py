@@ -51,18 +51,6 @@ def grouped_mean(
     return Figure(float(numbers.mean()), float(low), float(high))
 
 
-def paired_difference(
-    a: Sequence[float] | Floats,
-    b: Sequence[float] | Floats,
-    groups: Sequence[str],
-    *,
-    seed: int = 0,
-) -> Figure:
-    """Mean of a - b on the same clips, with the grouped bootstrap interval."""
-    difference = np.asarray(a, dtype=np.float64) - np.asarray(b, dtype=np.float64)
-    return grouped_mean(difference, groups, seed=seed)
-
-
 def mean_over_classes(correct: Sequence[float] | Floats, targets: Sequence[int]) -> float:
     """Mean of the classes' accuracies: every class counts the same."""
     hits, classes = np.asarray(correct, dtype=np.float64), np.asarray(targets)

@@ -15,7 +15,7 @@ import numpy as np
 
 from actionstream.progress import Progress
 from actionstream.recognizer import Recognizer
-from actionstream.results import Answer, Reading, Segment
+from actionstream.results import Answer, Reading
 from actionstream.video import VideoReader
 
 TOLERANCE = 1e-4
@@ -23,53 +23,8 @@ TOLERANCE = 1e-4
 
 _SAME_MOMENT_SECONDS = 1e-6
 
-"""Called with the name of the run, the seconds of video done and, if known, in all."""
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """The first thing that is not alike: which, where, and by how much if it is a number.
-
-    `index` and `time_seconds` are those of the reading, None for the answers at the end.
-    """
-
-    what: str
-    index: int | None
-    time_seconds: float | None
-    expected: object
-    got: object
-    by: float | None
-
-    def __str__(self) -> str:
-        where = (
-            "the answers"
-            if self.index is None
-            else f"reading {self.index} at {self.time_seconds:.3f} s"
-        )
-        apart = "" if self.by is None else f", {self.by:.2g} apart"
-        return f"{where}: {self.what} is {self.expected!r} and {self.got!r}{apart}"
-
-
-@dataclass(frozen=True, slots=True)
-class _Pair:
-    """Two values that must be alike: numbers to `limit`, all else exactly (`limit` None)."""
-
-    kind: str
-    what: str
-    expected: object
-    got: object
-    limit: float | None = None
-
-    @property
-    def apart(self) -> float:
-        """How far two numbers are apart."""
-        assert isinstance(self.expected, float)
-        assert isinstance(self.got, float)
-        return abs(self.expected - self.got)
-
-    @property
-    def alike(self) -> bool:
-        return self.expected == self.got if self.limit is None else self.apart <= self.limit
+_Facts = Iterator[tuple[str, str, object, object]]
+"""Kind, what, expected and got of values that must be alike: floats nearly, all else exactly."""
 
 
 @dataclass(slots=True)
@@ -79,20 +34,25 @@ class Comparison:
     name:     what it was compared with.
     readings: pairs of readings compared.
     largest:  the largest difference met, by kind of number.
-    first:    the first difference over the tolerance; None if all is alike.
+    first:    the first difference over the tolerance, in words: where, what, expected and got,
+              and how far apart if they are numbers; None if all is alike.
     """
 
     name: str
     readings: int = 0
     largest: dict[str, float] = field(default_factory=dict)
-    first: Difference | None = None
+    first: str | None = None
 
-    def _note(self, pair: _Pair, index: int | None = None, seconds: float | None = None) -> None:
-        if pair.limit is not None:
-            self.largest[pair.kind] = max(self.largest.get(pair.kind, 0.0), pair.apart)
-        if self.first is None and not pair.alike:
-            by = None if pair.limit is None else pair.apart
-            self.first = Difference(pair.what, index, seconds, pair.expected, pair.got, by)
+    def _take(self, where: str, facts: _Facts, tolerance: float) -> None:
+        for kind, what, expected, got in facts:
+            alike, apart = expected == got, ""
+            if isinstance(expected, float) and isinstance(got, float):
+                by = abs(expected - got)
+                self.largest[kind] = max(self.largest.get(kind, 0.0), by)
+                alike = by <= (_SAME_MOMENT_SECONDS if kind == "time" else tolerance)
+                apart = f", {by:.2g} apart"
+            if self.first is None and not alike:
+                self.first = f"{where}: {what} is {expected!r} and {got!r}{apart}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,54 +128,43 @@ def compare(name: str, expected: Answer, got: Answer, tolerance: float = TOLERAN
     found = Comparison(name)
     for index, (left, right) in enumerate(zip(expected.readings, got.readings, strict=False)):
         found.readings += 1
-        for pair in _of_readings(left, right, tolerance):
-            found._note(pair, index, left.time_seconds)
-    for pair in _of_answers(expected, got, tolerance):
-        found._note(pair)
+        where = f"reading {index} at {left.time_seconds:.3f} s"
+        found._take(where, _of_readings(left, right), tolerance)
+    found._take("the answers", _of_answers(expected, got), tolerance)
     return found
 
 
-def _of_readings(left: Reading, right: Reading, tolerance: float) -> Iterator[_Pair]:
-    yield _Pair("time", "time", left.time_seconds, right.time_seconds, _SAME_MOMENT_SECONDS)
-    yield _Pair("status", "status", left.status, right.status)
-    yield _Pair("looks_seen", "looks_seen", left.looks_seen, right.looks_seen)
-    yield _probability(left, right, tolerance)
-    yield _number("known_score", left, right, tolerance)
-    yield _number("shown_confidence", left, right, tolerance)
-    for what in ("known", "label", "shown"):
-        yield _Pair(what, what, getattr(left, what), getattr(right, what))
+def _of_readings(left: Reading, right: Reading) -> _Facts:
+    yield "time", "time", left.time_seconds, right.time_seconds
+    yield from _same(left, right, "status", "looks_seen")
+    yield _probability(left, right)
+    yield from _same(left, right, "known_score", "shown_confidence", "known", "label", "shown")
 
 
-def _of_answers(left: Answer, right: Answer, tolerance: float) -> Iterator[_Pair]:
-    yield _Pair("readings", "number of readings", len(left.readings), len(right.readings))
-    yield _probability(left, right, tolerance)
-    yield _number("known_score", left, right, tolerance)
-    for what in ("known", "label"):
-        yield _Pair(what, what, getattr(left, what), getattr(right, what))
-    yield _Pair("segments", "number of segments", len(left.segments), len(right.segments))
+def _of_answers(left: Answer, right: Answer) -> _Facts:
+    yield "readings", "number of readings", len(left.readings), len(right.readings)
+    yield _probability(left, right)
+    yield from _same(left, right, "known_score", "known", "label")
+    yield "segments", "number of segments", len(left.segments), len(right.segments)
     for index, (one, two) in enumerate(zip(left.segments, right.segments, strict=False)):
-        yield from _of_segments(f"segment {index}", one, two, tolerance)
+        name = f"segment {index}"
+        yield "label", f"{name}'s label", one.label, two.label
+        # A segment ends where the next one starts, and a stream cannot know how long its last
+        # frame would have stayed: starts say all about times.
+        yield "time", f"{name}'s start", one.start_seconds, two.start_seconds
+        confidence = one.confidence or 0.0, two.confidence or 0.0
+        yield "segment confidence", f"{name}'s confidence", *confidence
 
 
-def _of_segments(name: str, one: Segment, two: Segment, tolerance: float) -> Iterator[_Pair]:
-    """Starts say all about times: a segment ends where the next one starts, and a stream cannot
-    know how long its last frame would have stayed."""
-    yield _Pair("label", f"{name}'s label", one.label, two.label)
-    start = one.start_seconds, two.start_seconds
-    yield _Pair("time", f"{name}'s start", *start, _SAME_MOMENT_SECONDS)
-    confidence = one.confidence or 0.0, two.confidence or 0.0
-    yield _Pair("segment confidence", f"{name}'s confidence", *confidence, tolerance)
+def _same(left: Reading | Answer, right: Reading | Answer, *names: str) -> _Facts:
+    return ((name, name, getattr(left, name), getattr(right, name)) for name in names)
 
 
-def _number(what: str, left: Reading | Answer, right: Reading | Answer, tolerance: float) -> _Pair:
-    return _Pair(what, what, getattr(left, what), getattr(right, what), tolerance)
-
-
-def _probability(left: Reading | Answer, right: Reading | Answer, tolerance: float) -> _Pair:
-    """The label on which the two differ most. A side without probabilities counts as all 0."""
+def _probability(left: Reading | Answer, right: Reading | Answer) -> tuple[str, str, float, float]:
+    """The label on which the two differ most. One without probabilities counts as all 0."""
     nothing = np.zeros(len(left.labels), dtype=np.float32)
     one = nothing if left.probabilities is None else left.probabilities
     two = nothing if right.probabilities is None else right.probabilities
     worst = int(np.abs(one - two).argmax())
     what = f"probability of {left.labels[worst]}"
-    return _Pair("probability", what, float(one[worst]), float(two[worst]), tolerance)
+    return "probability", what, float(one[worst]), float(two[worst])

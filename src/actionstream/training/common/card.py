@@ -17,7 +17,7 @@ from actionstream.evaluation.metrics import (
     grouped_mean,
     mean_over_classes,
 )
-from actionstream.evaluation.write_card import figure
+from actionstream.evaluation.report import figure
 from actionstream.inference.sampling import WINDOW
 from actionstream.training.common.calibrate import Calibration, ClipOutput
 from actionstream.training.common.recipe import Recipe, Settings

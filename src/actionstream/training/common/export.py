@@ -29,7 +29,12 @@ from actionstream.inference.preprocess import Geometry, fingerprint
 from actionstream.inference.sampling import WINDOW
 from actionstream.networks.encoders import Encoder, build_encoder
 from actionstream.networks.ood import InferenceHead, build_inference_head
-from actionstream.training.common.checkpoint import DAMAGE, load_checkpoint, save_checkpoint
+from actionstream.training.common.checkpoint import (
+    DAMAGE,
+    append_record,
+    load_checkpoint,
+    save_checkpoint,
+)
 from actionstream.training.common.onnx_export import export_encoder, export_head, frozen
 
 LARGEST_DIFFERENCE = 1e-4
@@ -188,6 +193,26 @@ def save_final(
         "check_frames": torch.from_numpy(check_frames),
     }
     save_checkpoint(path, state, _FINAL)
+
+
+def finish_run(
+    folder: Path,
+    encoder: Encoder,
+    inference_head: InferenceHead,
+    card_fields: Mapping[str, Any],
+    check_frames: NDArray[np.uint8],
+    record: Mapping[str, Any],
+) -> Bundle:
+    """A run's last steps: final.ckpt, the bundle, and the line in records.jsonl.
+
+    Raises:
+        TrainingError: ONNX and PyTorch differ.
+    """
+    final = folder / "final.ckpt"
+    save_final(final, encoder, inference_head, card_fields, check_frames)
+    bundle = export_checkpoint(final, folder / "bundle", overwrite=True)
+    append_record(folder / "records.jsonl", {**record, "bundle": bundle.fingerprint})
+    return bundle
 
 
 def export_checkpoint(path: Path, folder: Path, *, overwrite: bool = False) -> Bundle:

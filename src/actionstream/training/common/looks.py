@@ -10,9 +10,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from actionstream.errors import NoFramesError
 from actionstream.inference.preprocess import CENTRE, Geometry, Window, preprocess
@@ -29,6 +31,9 @@ GAIN, CONTRAST, SATURATION = 0.25, 0.25, 0.35
 
 MOST_LOOKS = 400
 """Longer clips are read up to here (72 s at 0.18 s): training needs no more of one clip."""
+
+CHECK_CLIPS, CHECK_LOOKS = 4, 8
+"""Clips, and looks of each, that `frames_to_check` gives."""
 
 _GREY = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
@@ -169,3 +174,12 @@ class _ViewClock:
         self._clock, filled = fill(self._clock, seconds, self._rule)
         self.looks += 1
         return filled
+
+
+def frames_to_check(
+    clips: Sequence[Path], geometry: Geometry, rule: SamplingRule
+) -> NDArray[np.uint8]:
+    """The first looks of a few clips, uint8 [N, S, S, 3]: what ONNX and PyTorch are compared on."""
+    few = clips[:: max(len(clips) // CHECK_CLIPS, 1)][:CHECK_CLIPS]
+    looks = (islice(read_looks(path, [PLAIN], geometry, rule), CHECK_LOOKS) for path in few)
+    return np.stack([look.image for look in chain.from_iterable(looks)])

@@ -1,4 +1,4 @@
-"""The training loop that both ways share: state, schedule, one step, epochs that can be resumed.
+"""The loop that both ways share: determinism, state, schedule, a step, epochs to be resumed.
 
 All randomness of an epoch comes from the seed and the epoch's number, so a run that was killed and
 resumed gives the same weights as one that was not (on a CPU to the last bit).
@@ -34,6 +34,36 @@ EpochReport = Callable[[int, float], None]
 
 Losses = Callable[[str, int, float], None]
 """Called with (which network, epochs done, mean loss of the epoch)."""
+
+
+@contextmanager
+def deterministic(*, threads: int | None = 1, warn_only: bool = False) -> Iterator[None]:
+    """PyTorch gives the same numbers from the same seed in here; also a decorator.
+
+    Algorithms are deterministic, convolutions are not chosen by trying, and what is drawn in here
+    leaves the caller's random numbers alone.
+
+    Args:
+        threads: on which PyTorch computes. How a sum is shared among threads decides its last
+            bits: with one, another machine and a resume with another setting give the same head.
+            A head on stored features is small and loses little. None leaves the setting alone.
+        warn_only: warn where there is no deterministic algorithm, as for some sums on CUDA.
+    """
+    algorithms = torch.are_deterministic_algorithms_enabled()
+    warned = torch.is_deterministic_algorithms_warn_only_enabled()
+    tried, count = torch.backends.cudnn.benchmark, torch.get_num_threads()
+    random = torch.get_rng_state()
+    torch.use_deterministic_algorithms(True, warn_only=warn_only)
+    torch.backends.cudnn.benchmark = False
+    if threads is not None:
+        torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(algorithms, warn_only=warned)
+        torch.backends.cudnn.benchmark = tried
+        torch.set_num_threads(count)
+        torch.set_rng_state(random)
 
 
 @dataclass(slots=True)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from actionstream.datasets.split import Clip
 from actionstream.inference.sampling import WINDOW
 from actionstream.networks.heads import Head
-from actionstream.training.common.determinism import deterministic
+from actionstream.training.common.loop import deterministic
 
 Ticks = NDArray[np.float16]
 AnyNumber = TypeVar("AnyNumber", bound=np.number)

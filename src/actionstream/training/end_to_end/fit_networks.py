@@ -21,8 +21,13 @@ from actionstream.errors import TrainingError
 from actionstream.networks.encoders import Encoder, build_encoder
 from actionstream.networks.heads import Head, build_head
 from actionstream.progress import Progress
-from actionstream.training.common.determinism import deterministic
-from actionstream.training.common.loop import TrainState, descend, load_if_there, run_epochs
+from actionstream.training.common.loop import (
+    TrainState,
+    descend,
+    deterministic,
+    load_if_there,
+    run_epochs,
+)
 from actionstream.training.common.recipe import EndToEndRecipe, Phase, Settings, TrainedPart
 from actionstream.training.end_to_end.frames import Batch, FrameLoader
 

@@ -32,15 +32,13 @@ from actionstream.training.common.calibrate import (
     fit_thresholds,
 )
 from actionstream.training.common.card import card_fields, held_out_figures, top1_figure
-from actionstream.training.common.checkpoint import append_record
-from actionstream.training.common.export import export_checkpoint, save_final
+from actionstream.training.common.export import finish_run
+from actionstream.training.common.looks import frames_to_check
 from actionstream.training.common.recipe import EndToEndRecipe, Settings
 from actionstream.training.common.windows import Features, Sample, read_clip
 from actionstream.training.end_to_end.fit_networks import TrainedNetworks, train_networks
 from actionstream.training.end_to_end.frames import read_pictures
 
-CHECK_CLIPS = 4
-"""Clips whose looks are what ONNX and PyTorch are compared on."""
 ENCODED_AT_ONCE = 64
 
 NEVER_SAYS_NONE = 'It never says "no known action": both thresholds are 0.'
@@ -77,10 +75,6 @@ def train(
     if not any(output.target is not None for output in outputs):
         raise TrainingError(f"none of the {len(parts.validation)} validation clips reads")
     ood, calibration = calibrate(head, outputs, thresholds=bool(negatives))
-    fields = _card(split, parts, networks, recipe, settings, calibration, outputs)
-    final = settings.folder / "final.ckpt"
-    save_final(final, encoder, InferenceHead(head, ood), fields, check_frames(outputs, recipe))
-    bundle = export_checkpoint(final, settings.folder / "bundle", overwrite=True)
     record = {
         "kind": "train",
         "split": split.name,
@@ -89,10 +83,15 @@ def train(
         "losses": networks.losses,
         "validation": held_out_figures(outputs, calibration),
         "failed": networks.failed,
-        "bundle": bundle.fingerprint,
     }
-    append_record(settings.folder / "records.jsonl", record)
-    return bundle
+    return finish_run(
+        settings.folder,
+        encoder,
+        InferenceHead(head, ood),
+        _card(split, parts, networks, recipe, settings, calibration, outputs),
+        frames_to_check([one.clip.path for one in outputs], recipe.geometry, recipe.rule),
+        record,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +189,7 @@ def _card(
     negatives = [output.clip for output in outputs if output.target is None]
     how = "clips held out of the training list by group; they also set the temperatures"
     figures = held_out_figures(outputs, calibration)
+    start = settings.weights.name if settings.weights else "the encoder's ImageNet weights"
     fields = card_fields(
         split,
         recipe,
@@ -199,18 +199,12 @@ def _card(
         negatives=negatives,
         figures=[top1_figure("validation top-1", figures, len(parts.validation), how)],
         limits=list(_limits(bool(negatives), len(networks.failed))),
-        weights=f"it started from {_start_in_words(settings)} under their licence",
+        weights=f"it started from {start} under their licence",
     )
     fields["training"]["data"] += (
         f"; {len(parts.validation)} further clips held out by group for calibration"
     )
     return fields
-
-
-def _start_in_words(settings: Settings) -> str:
-    if settings.weights is not None:
-        return settings.weights.name
-    return "the encoder's ImageNet weights"
 
 
 def _limits(has_negatives: bool, failed: int) -> Iterator[str]:
@@ -219,11 +213,3 @@ def _limits(has_negatives: bool, failed: int) -> Iterator[str]:
     if failed:
         yield f"{failed} training clips could not be read and were left out."
     yield TEST_UNREAD
-
-
-def check_frames(outputs: Sequence[ClipOutput], recipe: EndToEndRecipe) -> NDArray[np.uint8]:
-    """The first looks of a few of the clips, uint8 [N, S, S, 3]."""
-    step = max(len(outputs) // CHECK_CLIPS, 1)
-    clips = [output.clip for output in outputs[::step]][:CHECK_CLIPS]
-    pictures = [read_pictures(clip.path, recipe.geometry, recipe.rule) for clip in clips]
-    return np.concatenate([one.images[:16] for one in pictures])

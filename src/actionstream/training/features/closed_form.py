@@ -23,8 +23,7 @@ from torch import Tensor, nn
 from actionstream.networks.heads import Head, LSTMHead, steady
 from actionstream.training.common.calibrate import fit_temperature
 from actionstream.training.common.checkpoint import save_checkpoint
-from actionstream.training.common.determinism import deterministic
-from actionstream.training.common.loop import load_if_there
+from actionstream.training.common.loop import deterministic, load_if_there
 from actionstream.training.common.recipe import FeatureRecipe
 from actionstream.training.common.windows import Sample, cut_window, inference_windows
 

@@ -20,11 +20,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from actionstream.networks.heads import Head, LSTMHead, build_head
-from actionstream.training.common.determinism import deterministic
 from actionstream.training.common.loop import (
     EpochReport,
     TrainState,
     descend,
+    deterministic,
     load_if_there,
     run_epochs,
 )

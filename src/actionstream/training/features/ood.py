@@ -17,7 +17,7 @@ from torch import Tensor
 
 from actionstream.networks.ood import STATISTICS, OODScore
 from actionstream.training.common.calibrate import ClipOutput
-from actionstream.training.common.determinism import deterministic
+from actionstream.training.common.loop import deterministic
 from actionstream.training.common.windows import Sample, inference_windows
 
 Doubles = NDArray[np.float64]

@@ -11,13 +11,13 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from numpy.typing import NDArray
@@ -139,32 +139,35 @@ class FeatureStore:
             The clips that could not be read, with the cause, in the order of `clips`; the others
             are stored.
         """
-        wanted = list(views)
-        failed: list[Failed] = []
-        with ThreadPoolExecutor(workers, thread_name_prefix="store") as pool:
-            ended = _run(pool, workers, clips, lambda clip: self._fill_one(clip, wanted))
-            for done, (clip, error) in enumerate(ended, start=1):
-                if isinstance(error, VideoError):
-                    failed.append(Failed(clip, str(error)))
-                    _log.warning("left out: %s", error)
-                elif error is not None:
-                    pool.shutdown(wait=False, cancel_futures=True)
-                    raise error
+        wanted, failed = list(views), []
+        pool = ThreadPoolExecutor(workers, thread_name_prefix="store")
+        try:
+            causes = pool.map(lambda clip: self._fill_one(clip, wanted), clips)
+            for done, (clip, cause) in enumerate(zip(clips, causes, strict=True), start=1):
+                if cause is not None:
+                    failed.append(Failed(clip, cause))
+                    _log.warning("left out: %s", cause)
                 if progress is not None:
                     progress(done, len(clips), "encoding clips")
-        place = {clip: number for number, clip in enumerate(clips)}
-        return sorted(failed, key=lambda one: place[one.clip])
+        finally:
+            pool.shutdown(cancel_futures=True)
+        return failed
 
-    def _fill_one(self, clip: Clip, views: Sequence[int]) -> None:
+    def _fill_one(self, clip: Clip, views: Sequence[int]) -> str | None:
+        """Encode what is missing of a clip; why it cannot be read."""
         drawn = [draw_view(clip.stem, number, seed=VIEWS_SEED) for number in views]
-        missing = [view for view in drawn if not self.has(clip, view.name)]
-        if not missing:
-            return
-        pending = [_Pending(self._encoder) for _ in missing]
-        for look in read_looks(clip.path, missing, self._geometry, self._rule):
-            pending[look.view].add(look)
+        try:
+            missing = [view for view in drawn if not self.has(clip, view.name)]
+            if not missing:
+                return None
+            pending = [_Pending(self._encoder) for _ in missing]
+            for look in read_looks(clip.path, missing, self._geometry, self._rule):
+                pending[look.view].add(look)
+        except VideoError as error:
+            return str(error)
         for view, one in zip(missing, pending, strict=True):
             _save(self.path(clip, view.name), one.features())
+        return None
 
 
 class _Pending:
@@ -191,28 +194,6 @@ class _Pending:
             self._encode()
         looks = np.concatenate(self._encoded).astype(np.float16)
         return Features(looks, np.array(self._filled, dtype=np.int16))
-
-
-def _run(
-    pool: ThreadPoolExecutor,
-    workers: int,
-    clips: Sequence[Clip],
-    work: Callable[[Clip], None],
-) -> Iterator[tuple[Clip, BaseException | None]]:
-    """Run `work` over the clips with a bounded number under way; yields as they end."""
-    remaining = iter(clips)
-    running: dict[Future[None], Clip] = {}
-    while True:
-        while len(running) < 2 * workers:
-            clip = next(remaining, None)
-            if clip is None:
-                break
-            running[pool.submit(work, clip)] = clip
-        if not running:
-            return
-        ended, _ = wait(running, return_when=FIRST_COMPLETED)
-        for future in ended:
-            yield running.pop(future), future.exception()
 
 
 def _digest(path: Path) -> str:
@@ -261,13 +242,9 @@ def open_store(
     name = f"{encoder.spec.name}-{encoder.input_size}-{_encoder_digest(encoder)}.onnx"
     path = root / "encoders" / name
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{os.getpid()}.{name}")
-        try:
-            export_encoder(encoder, temporary)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with TemporaryDirectory() as folder, atomic_write(path) as file:
+            export_encoder(encoder, Path(folder, name))
+            file.write(Path(folder, name).read_bytes())
     return FeatureStore(root, open_encoder(path, threads=1), path, geometry, rule)
 
 

@@ -11,16 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from actionstream.bundle.folder import Bundle, open_bundle
 from actionstream.datasets.folds import training_folds, training_problems
 from actionstream.datasets.leak import check_leaks
 from actionstream.datasets.split import Clip, Split
 from actionstream.engines.torch import build_networks
 from actionstream.errors import DatasetError, TrainingError
-from actionstream.inference.preprocess import Geometry, preprocess
+from actionstream.inference.preprocess import Geometry
 from actionstream.networks.encoders import Encoder, build_encoder
 from actionstream.networks.heads import Head, build_head
 from actionstream.networks.ood import InferenceHead, OODScore
@@ -33,7 +30,8 @@ from actionstream.training.common.calibrate import (
 )
 from actionstream.training.common.card import card_fields, held_out_figures, top1_figure
 from actionstream.training.common.checkpoint import append_record
-from actionstream.training.common.export import export_checkpoint, save_final
+from actionstream.training.common.export import finish_run
+from actionstream.training.common.looks import frames_to_check
 from actionstream.training.common.loop import EpochReport, Losses, loss_board
 from actionstream.training.common.recipe import FeatureRecipe, Settings
 from actionstream.training.common.windows import Sample, read_clip
@@ -41,10 +39,6 @@ from actionstream.training.features.closed_form import ClosedForm, closed_form
 from actionstream.training.features.fit_head import fit_head, run_identity
 from actionstream.training.features.ood import fit_ood
 from actionstream.training.features.store import load_samples, open_store
-from actionstream.video import VideoReader
-
-CHECK_FRAMES = 32
-"""Real frames on which ONNX and PyTorch are compared at export."""
 
 PRETRAINED_LICENCE = "the encoder's ImageNet weights come from their own package under its licence"
 ONLY_A_GUESS = (
@@ -99,14 +93,15 @@ def train(
             start=data.start,
         )
     progress(0, 1, "exporting")
-    fields = _card(split, data, recipe, settings, calibration, outputs)
-    final = settings.folder / "final.ckpt"
-    save_final(final, data.encoder, InferenceHead(head, ood), fields, check_frames(data))
-    bundle = export_checkpoint(final, settings.folder / "bundle", overwrite=True)
+    bundle = finish_run(
+        settings.folder,
+        data.encoder,
+        InferenceHead(head, ood),
+        _card(split, data, recipe, settings, calibration, outputs),
+        frames_to_check([sample.clip.path for sample in data.samples], data.geometry, recipe.rule),
+        _record("train", split, recipe, settings, held_out_figures(outputs, calibration)),
+    )
     progress(1, 1, "exporting")
-    figures = held_out_figures(outputs, calibration)
-    record = _record("train", split, recipe, settings, figures)
-    append_record(settings.folder / "records.jsonl", {**record, "bundle": bundle.fingerprint})
     return bundle
 
 
@@ -313,19 +308,3 @@ def _record(
 ) -> dict[str, Any]:
     facts = {"kind": kind, "split": split.name, "seed": settings.seed, "recipe": recipe.facts()}
     return {**facts, "cross_validation": figures}
-
-
-def check_frames(data: Prepared) -> NDArray[np.uint8]:
-    """Real frames of clips spread over the training list, uint8 [N, S, S, 3]."""
-    step = max(len(data.samples) // 8, 1)
-    images = []
-    for sample in data.samples[::step]:
-        with VideoReader(sample.clip.path, threads=1) as reader:
-            for index, frame in enumerate(reader):
-                if index % 10 == 0:
-                    images.append(preprocess(frame.to_rgb(), data.geometry))
-                if index == 30 or len(images) == CHECK_FRAMES:
-                    break
-        if len(images) == CHECK_FRAMES:
-            break
-    return np.stack(images)
