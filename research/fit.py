@@ -44,8 +44,8 @@ from actionstream.bundle.memory import MEMORY_NAME, write_memory
 from actionstream.inference.pose import POSE_SIZE
 from actionstream.networks.ood import POSE_HEAD, InferencePoseHead, build_inference_head
 from actionstream.networks.pose_head import STILL, PoseOODScore, moves
+from actionstream.training.assemble import with_float16_storage
 from actionstream.training.common.onnx_export import export_head
-from actionstream.training.storage import with_float16_storage
 
 KEPT_FEW = [
     *("BandMarching", "BaseballPitch", "Billiards", "BlowingCandles", "Bowling", "BreastStroke"),

@@ -25,9 +25,8 @@ import onnx
 
 import actionstream
 from actionstream.bundle.folder import open_bundle, resolve
-from actionstream.training.assemble import assemble
+from actionstream.training.assemble import assemble, with_float16_storage
 from actionstream.training.common.export import library_versions
-from actionstream.training.storage import with_float16_storage
 
 LICENCE = Path(__file__).parents[1] / "LICENSES" / "BlazePose.txt"
 

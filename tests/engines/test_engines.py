@@ -27,7 +27,7 @@ from actionstream.errors import (  # noqa: E402
     MissingExtraError,
 )
 from actionstream.inference.pose import POSE_SIZE  # noqa: E402
-from actionstream.training.storage import with_float16_storage  # noqa: E402
+from actionstream.training.assemble import with_float16_storage  # noqa: E402
 
 SIZE = plain_bundle.SIZE
 

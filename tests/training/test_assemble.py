@@ -13,8 +13,7 @@ from plain_bundle import plain_bundle
 
 from actionstream.bundle.folder import Bundle, open_bundle
 from actionstream.errors import BundleError, TrainingError
-from actionstream.training.assemble import assemble
-from actionstream.training.storage import stored_as_float16, with_float16_storage
+from actionstream.training.assemble import assemble, stored_as_float16, with_float16_storage
 
 
 @pytest.fixture(scope="module")

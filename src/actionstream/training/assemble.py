@@ -1,4 +1,10 @@
-"""A bundle from graphs that are there as files: nothing is trained, nothing is exported."""
+"""A bundle from graphs that are there as files: nothing is trained, nothing is exported.
+
+Their weights may be stored as float16: half the file, the same arithmetic in float32. Every large
+float32 initializer becomes a float16 one and a Cast in front of its readers, which engines fold
+while they load. The numbers are rounded to 11 bits: what is trained on such an encoder's features
+must be trained on those of the rounded one.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
 
 from actionstream.bundle import card as cards
 from actionstream.bundle.card import BUNDLE_FILES, OPTIONAL_FILES, POSE_FILES, Card
@@ -20,7 +28,6 @@ from actionstream.inference.pose import POSE_SIZE
 from actionstream.inference.pose import fingerprint as finder
 from actionstream.inference.preprocess import Geometry, fingerprint
 from actionstream.inference.sampling import WINDOW
-from actionstream.training.storage import stored_as_float16
 
 BLAZEPOSE = {
     "name": "BlazePose lite",
@@ -28,6 +35,10 @@ BLAZEPOSE = {
     "licence": "Apache 2.0, see LICENSE-pose.txt",
     "feature_size": POSE_SIZE,
 }
+
+LEAST_SIZE = 64
+"""Smaller tensors stay as they are: they weigh nothing, and axes or scalars may be among them."""
+_LARGEST = float(np.finfo(np.float16).max)
 
 
 def assemble(
@@ -95,3 +106,36 @@ def complete(fields: Mapping[str, Any], files: Mapping[str, Path]) -> dict[str, 
         "geometry": {"input_size": encoder.input_size, "window_fraction": window},
         "preprocessing_fingerprint": fingerprint(geometry, spacing, finder() if posed else None),
     }
+
+
+def with_float16_storage(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy of `model` that keeps its large weights as float16; inputs and outputs as before.
+
+    Raises:
+        ValueError: a weight does not fit into float16 (above 65,504).
+    """
+    small = onnx.ModelProto()
+    small.CopyFrom(model)
+    kept, casts = [], []
+    for tensor in small.graph.initializer:
+        values = numpy_helper.to_array(tensor)
+        if tensor.data_type != TensorProto.FLOAT or values.size < LEAST_SIZE:
+            kept.append(tensor)
+            continue
+        if not np.abs(values).max() <= _LARGEST:
+            raise ValueError(f"{tensor.name}: does not fit into float16")
+        stored = f"{tensor.name}_f16"
+        kept.append(numpy_helper.from_array(values.astype(np.float16), stored))
+        casts.append(helper.make_node("Cast", [stored], [tensor.name], to=TensorProto.FLOAT))
+    nodes = list(small.graph.node)
+    del small.graph.initializer[:], small.graph.node[:]
+    small.graph.initializer.extend(kept)
+    small.graph.node.extend([*casts, *nodes])
+    onnx.checker.check_model(small, full_check=True)
+    return small
+
+
+def stored_as_float16(path: Path) -> bool:
+    """Whether a graph keeps weights so."""
+    tensors = onnx.load(path, load_external_data=False).graph.initializer
+    return any(tensor.data_type == TensorProto.FLOAT16 for tensor in tensors)

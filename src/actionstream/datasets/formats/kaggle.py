@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 
-from actionstream.datasets.files import class_videos, line_error, read_table
+from actionstream.datasets.files import class_videos, index_by_stem, line_error, read_table
 from actionstream.datasets.formats import split_from_lists
 from actionstream.datasets.formats.ucf101 import (
     TRAIN_LIST,
@@ -63,9 +63,10 @@ def read_published(root: str | Path) -> PublishedFolders:
     rows = {name: _clip_names(root / f"{name}.csv") for name in folders}
     stems = {name: {fold(path.stem) for path in files[name]} for name in folders}
     with_rows = [name for name in folders if rows[name]]
+    by_stem = index_by_stem(path for name in folders for path in files[name])
     return PublishedFolders(
         files=files,
-        duplicates=_duplicates([path for name in folders for path in files[name]]),
+        duplicates={stem: tuple(same) for stem, same in by_stem.items() if len(same) > 1},
         shared_groups=_shared_groups(stems),
         rows_without_file=_differences(with_rows, rows, stems),
         files_without_row=_differences(with_rows, stems, rows),
@@ -135,13 +136,6 @@ def _clip_names(path: Path) -> set[str]:
             raise line_error(path, number, "the column clip_name is empty")
         names.add(fold(Path(name).stem))
     return names
-
-
-def _duplicates(paths: Sequence[Path]) -> dict[str, tuple[Path, ...]]:
-    by_stem: dict[str, list[Path]] = {}
-    for path in paths:
-        by_stem.setdefault(fold(path.stem), []).append(path)
-    return {stem: tuple(found) for stem, found in by_stem.items() if len(found) > 1}
 
 
 def _shared_groups(

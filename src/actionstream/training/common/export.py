@@ -60,11 +60,10 @@ def export_bundle(
         folder: where the bundle shall be.
         encoder: with its trained weights.
         inference_head: head and OOD score; the head made by `build_head`.
-        card_fields: the card as JSON-like values, without what follows from the networks:
-            schema_version, encoder, head, geometry.input_size, preprocessing_fingerprint, files
-            and versions are filled in. `geometry` may be left out.
-        check_frames: real preprocessed frames uint8 [N, S, S, 3], N at least 1, on which both are
-            compared; windows of 16 are read from them in their order.
+        card_fields: the card as JSON-like values, without what follows from the networks, see
+            `complete_fields`. `geometry` may be left out.
+        check_frames: preprocessed frames uint8 [N, S, S, 3], N at least 1; both are compared on
+            windows of 16 of them in their order.
         overwrite: replace a bundle that is there.
 
     Raises:
@@ -82,15 +81,13 @@ def export_bundle(
         export_encoder(encoder, place / "encoder.onnx")
         export_head(inference_head, place / "head.onnx")
         save_weights(inference_head, place / "weights.safetensors")
-        difference = largest_difference(
-            encoder, inference_head, place, check_frames, fields["temperature"]
-        )
-        if difference > LARGEST_DIFFERENCE:
+        by = largest_difference(encoder, inference_head, place, check_frames, fields["temperature"])
+        if by > LARGEST_DIFFERENCE:
             raise TrainingError(
-                f"{folder}: ONNX and PyTorch differ by {difference:.2g} on {len(check_frames)} "
+                f"{folder}: ONNX and PyTorch differ by {by:.2g} on {len(check_frames)} "
                 f"frames, {LARGEST_DIFFERENCE:g} is allowed; nothing was written"
             )
-        _log.info("ONNX and PyTorch differ by %.2g at most", difference)
+        _log.info("ONNX and PyTorch differ by %.2g at most", by)
 
     check_images(check_frames, encoder.input_size)
     make_card(dict.fromkeys(cards.BUNDLE_FILES, "0" * 64))  # refused before the work

@@ -66,24 +66,16 @@ def fit_head(
     layers.put_into(head)
     if not isinstance(head, LSTMHead):
         return head.eval()  # a direct path alone: nothing is left to learn
-    _begin(head, start)
-    _fit_scale(head, samples, recipe, layers, seed)
-    optimizer = torch.optim.AdamW(
-        [{"params": learnt(head), "base": recipe.learning_rate}], weight_decay=recipe.weight_decay
-    )
-    state = TrainState(head, optimizer, average=copy.deepcopy(head).eval())
+    state = _begin(head, samples, recipe, layers, seed=seed, start=start)
     identity = run_identity(samples, num_classes, recipe, seed=seed, start=start)
     saved = load_if_there(checkpoint, identity)
     if saved is not None:
         state.restore(saved)
 
-    def train_epoch(random: np.random.Generator) -> float:
-        return _train_epoch(state, samples, recipe, layers, random)
-
     run_epochs(
         state,
         recipe.epochs,
-        train_epoch,
+        lambda random: _train_epoch(state, samples, recipe, layers, random),
         seed=seed,
         checkpoint=checkpoint,
         identity=identity,
@@ -128,10 +120,33 @@ def _parameters_digest(head: Head) -> str:
     return digest.hexdigest()
 
 
+def _begin(
+    head: LSTMHead,
+    samples: Sequence[Sample],
+    recipe: FeatureRecipe,
+    layers: HeadLayers,
+    *,
+    seed: int,
+    start: Head | None,
+) -> TrainState:
+    """Let the LSTM begin with nothing to add to the direct path, or where `start` ended, on the
+    scale of what it reads of a window of every clip of a known action.
+    """
+    _take_over(head, start)
+    known = np.flatnonzero([sample.target is not None for sample in samples])
+    random = np.random.default_rng(seed)
+    windows = random_windows([samples[int(i)] for i in known], recipe.ready_after, random)
+    head.fit(_evidence(head, torch.from_numpy(windows), known, layers))
+    optimizer = torch.optim.AdamW(
+        [{"params": learnt(head), "base": recipe.learning_rate}], weight_decay=recipe.weight_decay
+    )
+    return TrainState(head, optimizer, average=copy.deepcopy(head).eval())
+
+
 @torch.no_grad()
-def _begin(head: LSTMHead, start: Head | None) -> None:
-    """Let the LSTM begin with nothing to add to the direct path, or where `start` ended: with its
-    parameters that fit, but for the closed-form layers, which are those of the clips.
+def _take_over(head: LSTMHead, start: Head | None) -> None:
+    """The parameters of `start` that fit, but for the closed-form layers, which are those of the
+    clips; the LSTM adds nothing without them.
     """
     if head.direct is not None:
         nn.init.zeros_(head.linear.weight)
@@ -150,20 +165,6 @@ def _is_solved(name: str) -> bool:
 def learnt(head: nn.Module) -> list[nn.Parameter]:
     """What gradient descent learns: all but what has a closed form."""
     return [p for name, p in head.named_parameters() if not _is_solved(name)]
-
-
-def _fit_scale(
-    head: LSTMHead,
-    samples: Sequence[Sample],
-    recipe: FeatureRecipe,
-    layers: HeadLayers,
-    seed: int,
-) -> None:
-    """Take the scale of what the LSTM reads from a window of every clip of a known action."""
-    known = np.flatnonzero([sample.target is not None for sample in samples])
-    random = np.random.default_rng(seed)
-    windows = random_windows([samples[int(i)] for i in known], recipe.ready_after, random)
-    head.fit(_evidence(head, torch.from_numpy(windows), known, layers))
 
 
 def _train_epoch(
