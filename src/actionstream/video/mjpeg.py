@@ -77,6 +77,9 @@ class Pictures:
                 del buffer[:end]
             if len(buffer) > MAX_PICTURE_BYTES:
                 raise UnreadableVideoError(self._address.shown, "what arrives is no video stream")
+        # What stays of a single picture was cut off, by a wrong Content-Length.
+        if self._single and (start := buffer.find(b"\xff\xd8\xff")) >= 0:
+            yield bytes(buffer[start:] + b"\xff\xd9")
 
     def _decode(self, decoder: VideoCodecContext, picture: bytes) -> list[VideoFrame]:
         try:
