@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +47,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def predict(run_cli: Run, place: Path) -> Predict:
-    def run(*words: str | Path, **how: Any) -> Result:
-        return run_cli("predict", *words, "--model", place / "bundle", cwd=place, **how)
+    def run(*words: str | Path, cwd: Path = place, **how: Any) -> Result:
+        return run_cli("predict", *words, "--model", place / "bundle", cwd=cwd, **how)
 
     return run
 
@@ -279,6 +280,24 @@ def test_a_run_goes_on_with_new_sources(predict: Predict, tmp_path: Path) -> Non
     assert (done.code, "wrote 2 results" in done.err, "1 were" in done.err) == (0, True, True)
     sources = [row["source"] for row in csv.DictReader(output.open(newline=""))]
     assert sources == [f"clips/0{number}.mp4" for number in (0, 1, 2, 1)]
+
+
+def test_a_csv_file_is_harmless_and_is_gone_on_with(predict: Predict, tmp_path: Path) -> None:
+    """A name may not be a formula for a spreadsheet nor a command for a terminal."""
+    clips, output = tmp_path / "c", tmp_path / "out.csv"
+    clips.mkdir()
+    names = ["=1+1.mp4", "@x.mp4", "red\x1b[31m.mp4", "plain.mp4"]
+    for name in names:
+        make_clip(clips / name, frames=12)
+    run = partial(predict, *names, "--output", output, cwd=clips)
+    assert run().code == 0
+    with output.open(newline="") as stream:
+        sources = [row["source"] for row in csv.DictReader(stream)]
+    assert sources == ["'=1+1.mp4", "'@x.mp4", "red\\x1b[31m.mp4", "plain.mp4"]
+    before = output.read_bytes()
+    again = run("--resume")
+    assert again.code == 0
+    assert output.read_bytes() == before
 
 
 def test_another_model_is_not_mixed_in(predict: Predict, place: Path, tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import zipfile
@@ -12,6 +11,7 @@ from pathlib import PurePath
 from actionstream.app.camera_link import Minute
 from actionstream.app.jobs import Job
 from actionstream.app.markup import clock, html, shortened, timeline_rows
+from actionstream.batch.output import SEGMENT_COLUMNS, csv_line, segment_lines
 from actionstream.results import Answer, Segment
 
 Make = Callable[[], str | bytes]
@@ -31,14 +31,7 @@ def as_json(answer: Answer) -> str:
 
 def as_csv(source: str, segments: Sequence[Segment]) -> str:
     """What happens when: a row a segment. Label and confidence are empty for no known action."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["source", "start_seconds", "end_seconds", "label", "confidence"])
-    for part in segments:
-        confidence = "" if part.confidence is None else repr(part.confidence)
-        times = [repr(part.start_seconds), repr(part.end_seconds)]
-        writer.writerow([_harmless(source), *times, _harmless(part.label or ""), confidence])
-    return text.getvalue()
+    return csv_line(SEGMENT_COLUMNS) + segment_lines(source, segments)
 
 
 def as_svg(segments: Sequence[Segment], duration_seconds: float, top: str | None) -> str:
@@ -125,11 +118,6 @@ def _free_stem(source: str, taken: set[str]) -> str:
         number += 1
     taken.add(found.casefold())
     return found
-
-
-def _harmless(name: str) -> str:
-    """A name that a spreadsheet does not take for a formula."""
-    return f"'{name}" if name.startswith(tuple("=+-@\t\r")) else name
 
 
 def name_for(source: str, ending: str) -> str:

@@ -18,7 +18,7 @@ import io
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, TextIO
@@ -27,6 +27,7 @@ from actionstream.batch.resume import (
     Row,
     RowFormat,
     check_record,
+    csv_text,
     cut_torn_row,
     keep_segments,
     read_rows,
@@ -34,7 +35,7 @@ from actionstream.batch.resume import (
 )
 from actionstream.concurrency import Closing
 from actionstream.errors import ActionstreamError, VideoWriteError
-from actionstream.results import Answer
+from actionstream.results import Answer, Segment
 
 SEGMENT_COLUMNS = ("source", "start_seconds", "end_seconds", "label", "confidence")
 
@@ -206,18 +207,21 @@ class SegmentsFile(GrowingFile):
 
     def add(self, answer: Answer) -> None:
         """Add the segments of an answer."""
-        self.append("".join(map(csv_line, _segment_rows(answer))))
+        self.append(segment_lines(answer.source, answer.segments))
 
 
-def _segment_rows(answer: Answer) -> Iterator[tuple[str, ...]]:
-    for one in answer.segments:
+def segment_lines(source: str, segments: Sequence[Segment]) -> str:
+    """A row with SEGMENT_COLUMNS for each segment."""
+    rows = []
+    for one in segments:
         confidence = "" if one.confidence is None else repr(one.confidence)
         times = (repr(one.start_seconds), repr(one.end_seconds))
-        yield (answer.source, *times, one.label or "", confidence)
+        rows.append(csv_line((source, *times, one.label or "", confidence)))
+    return "".join(rows)
 
 
 def csv_line(fields: Sequence[str]) -> str:
-    """One row of a CSV file, with its newline."""
+    """One row of a CSV file, with its newline; see `csv_text` for what is done to its texts."""
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow(fields)
+    csv.writer(text, lineterminator="\n").writerow(map(csv_text, fields))
     return text.getvalue()

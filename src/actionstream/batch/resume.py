@@ -6,6 +6,7 @@ import contextlib
 import csv
 import json
 import os
+import re
 import secrets
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -23,6 +24,18 @@ RowFormat = Literal["json", "csv"]
 def in_file(text: str) -> str:
     """The text as it reads in these files: a name that is no text becomes \\udcXX escapes."""
     return text.encode("utf-8", "backslashreplace").decode()
+
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def csv_text(text: str) -> str:
+    """The text as a CSV file holds it: no formula for a spreadsheet, no command for a terminal.
+
+    Control characters become \\xNN escapes; an apostrophe stands before = + - and @ in front.
+    """
+    shown = _CONTROL.sub(lambda one: f"\\x{ord(one[0]):02x}", text)
+    return f"'{shown}" if shown.startswith(tuple("=+-@\t")) else shown
 
 
 @dataclass(frozen=True, slots=True)

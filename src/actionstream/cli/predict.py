@@ -105,7 +105,7 @@ def _shard(text: str) -> tuple[int, int]:
 
 def run(args: argparse.Namespace) -> int:
     """Answer for every source; 0 if all were answered, else 1."""
-    from actionstream.batch.resume import unanswered
+    from actionstream.batch.resume import csv_text, unanswered
     from actionstream.bundle.folder import open_bundle, resolve
     from actionstream.cli.outputs import choose_format
     from actionstream.cli.results import choose_layout, terminal_width
@@ -122,7 +122,8 @@ def run(args: argparse.Namespace) -> int:
     earlier: Counter[Row] = Counter()
     if plan is not None and args.resume:
         earlier = plan.earlier()
-    left = unanswered(tasks, earlier, lambda task: task.source)
+    named = csv_text if kind == "csv" else str
+    left = unanswered(tasks, earlier, lambda task: named(task.source))
     layout = choose_layout(
         "json" if kind == "parquet" else kind,
         top=args.top,
