@@ -269,6 +269,53 @@ def test_networks_in_each_others_place_are_refused(bundle: Bundle, tmp_path: Pat
         open_encoder(broken)
 
 
+def _turning_for_ever(features: Any) -> Any:
+    """Nodes that give the features back after 2^62 turns of a loop."""
+    from onnx import TensorProto, helper
+
+    value = helper.make_tensor_value_info
+    turn = helper.make_graph(
+        [
+            helper.make_node("Identity", ["on"], ["on_"]),
+            helper.make_node("Identity", ["x"], ["x_"]),
+        ],
+        "turn",
+        [
+            value("i", TensorProto.INT64, []),
+            value("on", TensorProto.BOOL, []),
+            value("x", TensorProto.FLOAT, None),
+        ],
+        [value("on_", TensorProto.BOOL, []), value("x_", TensorProto.FLOAT, None)],
+    )
+    turns = helper.make_tensor("turns", TensorProto.INT64, [], [2**62])
+    return [
+        helper.make_node("Constant", [], ["turns"], value=turns),
+        helper.make_node("Loop", ["turns", "", features], ["looped"], body=turn),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("nodes", "says"),
+    [
+        (_turning_for_ever("features"), "Loop"),
+        ([onnx.helper.make_node("Gelu", ["features"], ["x"], domain="com.microsoft")], "Gelu"),
+        ([onnx.helper.make_node("RandomNormalLike", ["features"], ["x"])], "RandomNormalLike"),
+    ],
+    ids=["a loop", "another domain", "random numbers"],
+)
+def test_operators_that_no_bundle_needs_are_refused(
+    bundle: Bundle, tmp_path: Path, nodes: Any, says: str
+) -> None:
+    model = onnx.load(bundle.head_path)
+    model.graph.node.extend(nodes)
+    path = tmp_path / "head.onnx"
+    onnx.save(model, path)
+    with pytest.raises(
+        BundleError, match=rf"head\.onnx: operators that no bundle may have: .*{says}"
+    ):
+        open_head(path)
+
+
 def test_wrong_wishes(bundle: Bundle) -> None:
     with pytest.raises(EngineError, match="engine must be one of onnx, torch, got 'tpu'"):
         open_engine(bundle, "tpu")  # type: ignore[arg-type]

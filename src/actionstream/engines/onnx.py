@@ -48,6 +48,18 @@ _POSE = {
 }
 """Inputs and outputs: name, type, shape behind the number of pictures."""
 
+_OPERATORS = """
+Abs Add And ArgMax AveragePool BatchNormalization Cast Ceil Clip Concat Constant Conv
+DepthToSpace DequantizeLinear Div Equal Erf Exp Expand Flatten Floor Gather GatherND Gelu Gemm
+GlobalAveragePool GlobalMaxPool Greater HardSigmoid HardSwish Identity LSTM LayerNormalization
+LeakyRelu Less Log LogSoftmax MatMul Max MaxPool Min Mul Neg Not OneHot Or Pad Pow
+QuantizeLinear Range ReduceL2 ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceSum
+ReduceSumSquare Relu Reshape Resize Shape Sigmoid Sign Slice Softmax Softplus Split Sqrt Squeeze
+Sub Tanh TopK Transpose Unsqueeze Where
+"""
+"""What graphs of bundles may be made of: all that `export` writes and what such networks commonly
+have. Nothing in it loops, branches, draws numbers, or comes from another domain than ONNX's own."""
+
 
 def open_session(
     path: Path, *, threads: int, device: Device = "cpu"
@@ -59,8 +71,10 @@ def open_session(
 
     Raises:
         EngineError: the device is not at hand.
-        BundleError: the file is no network, or keeps data outside its folder.
+        BundleError: the file is no network, keeps data outside its folder, or has operators that
+            could run for ever.
     """
+    _check_operators(path)
     # From 1.32 on, importing it on Linux reports to its maker unless this is said before.
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime
@@ -77,6 +91,28 @@ def open_session(
         )
     except Exception as error:  # noqa: BLE001  onnxruntime's errors have no common base
         raise BundleError(path, [f"ONNX Runtime cannot open it ({error})"]) from None
+
+
+def _check_operators(path: Path) -> None:
+    """Refuse a graph with others than `_OPERATORS`; what is no graph ONNX Runtime refuses."""
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    try:
+        model = onnx.load(path, load_external_data=False)
+    except (DecodeError, OSError):
+        return
+    allowed = frozenset(_OPERATORS.split())
+    foreign = {
+        f"{node.domain}.{node.op_type}" if node.domain else node.op_type
+        for node in model.graph.node
+        if node.domain not in ("", "ai.onnx") or node.op_type not in allowed
+    }
+    foreign |= {f"function {function.name}" for function in model.functions}
+    if foreign:
+        raise BundleError(
+            path, [f"operators that no bundle may have: {', '.join(sorted(foreign))}"]
+        )
 
 
 def _providers(device: Device) -> list[str]:
