@@ -156,7 +156,12 @@ def _external_in_attribute(model: Any) -> None:
     tensor = onnx.TensorProto(name="hidden", data_type=onnx.TensorProto.FLOAT, dims=[1])
     tensor.data_location = onnx.TensorProto.EXTERNAL
     tensor.external_data.add(key="location", value="../x")
-    constant = onnx.helper.make_node("Constant", [], ["inside"], value=tensor)
+    model.graph.node.append(onnx.helper.make_node("Constant", [], ["inside"], value=tensor))
+
+
+def _external_in_branch(model: Any) -> None:
+    _external_in_attribute(model)
+    constant = model.graph.node.pop()
     output = onnx.helper.make_tensor_value_info("inside", onnx.TensorProto.FLOAT, [1])
     inner = onnx.helper.make_graph([constant], "inner", [], [output])
     yes = onnx.helper.make_tensor("yes", onnx.TensorProto.BOOL, [1], [True])
@@ -247,7 +252,11 @@ WRONG: dict[str, tuple[Callable[[Path], None], str]] = {
         _onnx("head.onnx", _external_in_attribute),
         "head.onnx: ONNX Runtime cannot open it",
     ),
-    "foreign operator": (_onnx("head.onnx", _foreign_operator), "'evil.example'"),
+    "data elsewhere, in a branch": (
+        _onnx("head.onnx", _external_in_branch),
+        "head.onnx: operators that no bundle may have: If",
+    ),
+    "foreign operator": (_onnx("head.onnx", _foreign_operator), "may have: evil.example.Run"),
 }
 
 
