@@ -109,10 +109,20 @@ def _check_operators(path: Path) -> None:
         if node.domain not in ("", "ai.onnx") or node.op_type not in allowed
     }
     foreign |= {f"function {function.name}" for function in model.functions}
+    if any(onnx.external_data_helper.uses_external_data(one) for one in _constants(model)):
+        raise BundleError(path, ["keeps data in another file"])
     if foreign:
         raise BundleError(
             path, [f"operators that no bundle may have: {', '.join(sorted(foreign))}"]
         )
+
+
+def _constants(model: Any) -> Iterator[Any]:
+    """The tensors in the graph's nodes."""
+    for node in model.graph.node:
+        for attribute in node.attribute:
+            yield attribute.t
+            yield from attribute.tensors
 
 
 def _providers(device: Device) -> list[str]:
