@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -301,6 +302,7 @@ def test_interrupted_what_is_finished_is_printed(
         stderr=subprocess.PIPE,
         cwd=tmp_path,
         env=environment(),
+        preexec_fn=partial(signal.signal, number, signal.SIG_DFL),  # nohup leaves SIGHUP ignored
     )
     assert process.stdout is not None
     first = process.stdout.readline()
