@@ -17,7 +17,12 @@ from pathlib import Path
 
 import pytest
 from browsing import App, end, free_port, serving, serving_script
+from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streams import eventually
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
+from websockets.typing import Origin
 
 from actionstream.bundle.folder import shipped
 from actionstream.cli import main
@@ -180,6 +185,32 @@ def test_no_way_to_start_asks_an_outside_server(
     with way(tmp_path, *options) as app:
         assert listens_on(app.process.pid, int(app.url.rpartition(":")[2])) == {listens}
         time.sleep(1.0)  # it asks when it has begun to listen
+        assert asked == []
+
+
+def draw_once(address: str) -> None:
+    """What a browser does first: it connects, and the script runs to its end."""
+    with connect(address, origin=Origin(address.replace("ws", "http", 1))) as visitor:
+        wish = BackMsg()
+        wish.rerun_script.SetInParent()
+        visitor.send(wish.SerializeToString())
+        message = ForwardMsg()
+        while message.WhichOneof("type") != "script_finished":
+            message.ParseFromString(bytes(visitor.recv(60)))
+
+
+@pytest.mark.parametrize("way", [serving_script, serving])
+def test_a_foreign_origin_is_refused_and_nobody_is_asked(
+    way: Callable[..., AbstractContextManager[App]], asked: list[bytes], tmp_path: Path
+) -> None:
+    with way(tmp_path) as app:
+        address = f"{app.url.replace('http', 'ws', 1)}/_stcore/stream"
+        if way is serving_script:
+            draw_once(address)
+        for _ in range(5):
+            with pytest.raises(InvalidStatus) as refusal:
+                connect(address, origin=Origin("http://foreign.example"))
+            assert refusal.value.response.status_code == 403
         assert asked == []
 
 

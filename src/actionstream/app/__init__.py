@@ -9,6 +9,8 @@ from __future__ import annotations
 
 def main() -> None:
     """Draw the app for one visitor; Streamlit calls this again whenever something changes."""
+    from actionstream.app.server import ask_nobody
     from actionstream.app.shell import draw
 
+    ask_nobody()  # `streamlit run` has begun to serve before it comes here
     draw()

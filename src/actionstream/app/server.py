@@ -79,11 +79,23 @@ def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
             yield f"{prefix}{name}", value
 
 
+def ask_nobody() -> None:
+    """Have foreign origins refused at once.
+
+    At a handshake of one, Streamlit asks an outside server for this computer's address, inside its
+    event loop; where that does not answer, all visitors wait two seconds.
+    """
+    from streamlit import net_util
+
+    net_util.get_external_ip = lambda: None
+
+
 def serve(address: Address, *, max_upload_mb: int, open_browser: bool) -> None:
     """Serve until the process is told to end (SIGINT or SIGTERM), perhaps with a browser on it."""
     from streamlit.web import bootstrap
 
     flags = options(address, max_upload_mb=max_upload_mb, open_browser=open_browser)
+    ask_nobody()
     bootstrap.load_config_options(flags)
     bootstrap.run(str(SCRIPT), False, [], flags)
 
