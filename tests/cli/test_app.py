@@ -10,9 +10,10 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -188,15 +189,19 @@ def test_no_way_to_start_asks_an_outside_server(
         assert asked == []
 
 
-def draw_once(address: str) -> None:
-    """What a browser does first: it connects, and the script runs to its end."""
-    with connect(address, origin=Origin(address.replace("ws", "http", 1))) as visitor:
+@contextmanager
+def visiting(app: App) -> Iterator[str]:
+    """What a browser does first: it connects, and the script runs to its end. The session's id."""
+    address = f"{app.url.replace('http', 'ws', 1)}/_stcore/stream"
+    with connect(address, origin=Origin(app.url)) as visitor:
         wish = BackMsg()
         wish.rerun_script.SetInParent()
         visitor.send(wish.SerializeToString())
-        message = ForwardMsg()
+        message, session = ForwardMsg(), ""
         while message.WhichOneof("type") != "script_finished":
             message.ParseFromString(bytes(visitor.recv(60)))
+            session = session or message.new_session.initialize.session_id
+        yield session
 
 
 @pytest.mark.parametrize("way", [serving_script, serving])
@@ -204,14 +209,60 @@ def test_a_foreign_origin_is_refused_and_nobody_is_asked(
     way: Callable[..., AbstractContextManager[App]], asked: list[bytes], tmp_path: Path
 ) -> None:
     with way(tmp_path) as app:
-        address = f"{app.url.replace('http', 'ws', 1)}/_stcore/stream"
         if way is serving_script:
-            draw_once(address)
+            with visiting(app):
+                pass
+        address = f"{app.url.replace('http', 'ws', 1)}/_stcore/stream"
         for _ in range(5):
             with pytest.raises(InvalidStatus) as refusal:
                 connect(address, origin=Origin("http://foreign.example"))
             assert refusal.value.response.status_code == 403
         assert asked == []
+
+
+def put(app: App, session: str, name: str, content: bytes) -> int:
+    """The status with which an upload to the visitor's own address is answered."""
+    token = "2|12345678|" + "0" * 32 + "|1"
+    body = (
+        b'--x\r\nContent-Disposition: form-data; name="f"; filename="a.mp4"\r\n\r\n'
+        + content
+        + b"\r\n--x--\r\n"
+    )
+    wish = urllib.request.Request(
+        f"{app.url}/_stcore/upload_file/{session}/{name}",
+        data=body,
+        method="PUT",
+        headers={
+            "Content-Type": "multipart/form-data; boundary=x",
+            "Cookie": f"_streamlit_xsrf={token}",
+            "X-Xsrftoken": token,
+        },
+    )
+    try:
+        with urllib.request.urlopen(wish, timeout=30) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as refusal:
+        return refusal.code
+
+
+@pytest.mark.parametrize("way", [serving_script, serving])
+def test_uploads_that_no_page_takes_are_bounded(
+    way: Callable[..., AbstractContextManager[App]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """To made-up ids at one's own address: 20 of 40 MB a visitor, 40 in all, 50 files."""
+    monkeypatch.setenv("ACTIONSTREAM_MAX_UPLOAD_MB", "5")
+    monkeypatch.setenv("ACTIONSTREAM_MAX_STORAGE_MB", "40")
+    options = ["--max-upload", "5", "--max-storage", "40"] if way is serving else []
+    large, small = bytes(4_500_000), b"x"
+    with way(tmp_path, *options) as app, visiting(app) as one, visiting(app) as two:
+        assert [put(app, one, f"a{i}", large) for i in range(7)] == [204] * 4 + [413] * 3
+        assert [put(app, two, f"b{i}", small) for i in range(55)] == [204] * 50 + [413] * 5
+        with visiting(app) as three, visiting(app) as four:
+            assert [put(app, three, f"c{i}", large) for i in range(5)] == [204] * 4 + [413]
+            assert put(app, four, "d", large) == 413
+        assert put(app, two, "b", small) == 413
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX permissions and state folder")

@@ -13,10 +13,11 @@ import socket
 import ssl
 import sys
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -24,9 +25,14 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+if TYPE_CHECKING:
+    from streamlit.runtime.uploaded_file_manager import UploadedFileRec
+
 SCRIPT = Path(__file__).with_name("assets") / "script.py"
 CONFIG = Path(__file__).with_name("assets") / "config.toml"
 VALID_DAYS = 365
+MOST_UPLOADS = 50
+"""Of one visitor that no page has taken yet."""
 RENEW_DAYS = 14
 """A certificate with less than this left is made anew."""
 _NAME = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "actionstream on this computer")])
@@ -88,6 +94,34 @@ def ask_nobody() -> None:
     from streamlit import net_util
 
     net_util.get_external_ip = lambda: None
+
+
+@cache
+def bound_uploads(most_bytes: int) -> None:
+    """Have Streamlit answer 413 to uploads past these bytes in all, or half of them of one visitor.
+
+    It keeps uploads in memory until a page takes them, and takes any number at its address.
+    """
+    from starlette.exceptions import HTTPException
+    from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
+
+    keep = MemoryUploadedFileManager.add_file
+
+    def add_file(
+        manager: MemoryUploadedFileManager, session_id: str, file: UploadedFileRec
+    ) -> None:
+        kept = {name: list(files.values()) for name, files in manager.file_storage.copy().items()}
+        own, size = kept.get(session_id, []), len(file.data)
+        total = sum(map(_bytes, kept.values())) + size
+        if len(own) >= MOST_UPLOADS or _bytes(own) + size > most_bytes // 2 or total > most_bytes:
+            raise HTTPException(413, "Too many uploads")
+        keep(manager, session_id, file)
+
+    MemoryUploadedFileManager.add_file = add_file  # type: ignore[assignment,method-assign]
+
+
+def _bytes(files: Iterable[UploadedFileRec]) -> int:
+    return sum(len(one.data) for one in files)
 
 
 def serve(address: Address, *, max_upload_mb: int, open_browser: bool) -> None:

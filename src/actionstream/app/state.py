@@ -14,6 +14,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from actionstream.app.jobs import JobQueue
 from actionstream.app.models import Models
+from actionstream.app.server import bound_uploads
 from actionstream.app.settings import BYTES_PER_MB, Settings, read_settings
 from actionstream.app.storage import Storage
 from actionstream.app.visitor import Quota, Visitor
@@ -55,6 +56,7 @@ def server() -> Server:
         SettingError: the owner's settings cannot be used.
     """
     settings = read_settings()
+    bound_uploads(settings.max_storage_mb * BYTES_PER_MB)
     storage = Storage()
     quota = Quota(storage.root, settings.max_storage_mb * BYTES_PER_MB)
     models = Models(settings.models, settings.max_sessions)

@@ -72,8 +72,10 @@ def run(args: argparse.Namespace) -> int:
             file=sys.stderr,
         )
     _announce(address)
-    from actionstream.app.server import serve
+    from actionstream.app.server import bound_uploads, serve
+    from actionstream.app.settings import BYTES_PER_MB
 
+    bound_uploads(settings.max_storage_mb * BYTES_PER_MB)
     open_browser = not args.no_browser and _has_screen()
     serve(address, max_upload_mb=settings.max_upload_mb, open_browser=open_browser)
     return 0
