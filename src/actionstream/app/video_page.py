@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from actionstream.app import downloads, result, state, words
 from actionstream.app.jobs import Job, QueueFullError, QuotaExceededError
@@ -47,7 +48,11 @@ def _add_videos(visitor: Visitor) -> None:
     if not files:
         return
     _take_all(visitor, [(file.name, file, file.size) for file in files])
-    # A fresh uploader lets Streamlit forget its copies of the files.
+    # Streamlit would keep its copies in memory for the whole visit.
+    if (context := get_script_run_ctx()) is not None:
+        kept: Any = context.uploaded_file_mgr
+        for file in files:
+            kept.remove_file(context.session_id, file.file_id)
     st.session_state["intake"] = intake + 1
     st.rerun()
 
