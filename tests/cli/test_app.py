@@ -140,6 +140,8 @@ def listens_on(pid: int, port: int) -> set[str]:
 def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bytes]]:
     """What is asked of outside servers: all goes to a proxy here that answers nothing."""
     wishes: list[bytes] = []
+    # urllib keeps the proxies of its first question; the tests' own ones go straight.
+    urllib.request.install_opener(urllib.request.build_opener(urllib.request.ProxyHandler({})))
     with socket.create_server(("127.0.0.1", 0)) as proxy:
 
         def refuse() -> None:
